@@ -1,0 +1,190 @@
+"""Which commands there are, loaded only when used, and how their help is laid out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any, cast
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command as command_of
+
+from defocusfix.errors import DefocusfixError, UsageError
+
+RESTORE, TRAIN, TOOLS = "Restore", "Your own data and training", "Tools"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command: the function that carries it out, as "module:name", and its help panel."""
+
+    function: str
+    panel: str
+
+
+COMMANDS = {
+    "restore": Entry("defocusfix.cli.restore:restore", RESTORE),
+    "train": Entry("defocusfix.cli.train:train", TRAIN),
+    "render": Entry("defocusfix.cli.render:render", TRAIN),
+    "evaluate": Entry("defocusfix.cli.evaluate:evaluate", TRAIN),
+    "export": Entry("defocusfix.cli.export:export", TOOLS),
+}
+
+
+# How help calls a value; a list is one value for every time that the option is given.
+_VALUES = {
+    "<list[Path]>": "PATH",
+    "<list[str]>": "TEXT",
+    "<path>": "PATH",
+    "<file>": "FILE",
+    "<dir>": "FOLDER",
+    "<int range>": "N",
+    "<int>": "N",
+    "<float range>": "NUMBER",
+    "<float>": "NUMBER",
+    "<str>": "TEXT",
+}
+
+
+class Command(TyperCommand):
+    """A command whose help lists the options by panel."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """What follows the command's name: options, then the arguments by their names."""
+        arguments = [p for p in self.get_params(ctx) if p.param_type_name == "argument"]
+        return ["[OPTIONS]", *(_argument_name(argument) for argument in arguments)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments, then each panel of options in the order of their definition."""
+        _write_panels(formatter, _option_rows(self, ctx))
+
+
+class Commands(TyperGroup):
+    """The group of all commands. Knowing their names costs nothing; using one imports it."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of all commands, in the order of the help page."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
+        """The command of this name, imported now; None if there is none."""
+        return load(cmd_name) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first argument names. Raises UsageError with the nearest name."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise _unknown_command(args[0])
+        return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands by panel, then the options."""
+        commands = [(COMMANDS[name].panel, name, load(name)) for name in self.list_commands(ctx)]
+        width = formatter.width - 6 - max(len(name) for _, name, _ in commands)
+        _write_panels(
+            formatter,
+            ((panel, name, command.get_short_help_str(width)) for panel, name, command in commands),
+        )
+        _write_panels(formatter, _option_rows(self, ctx))
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write what the exit codes mean."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl(
+                [
+                    ("0", "Everything is done; what was already there counts as done."),
+                    *((str(error.exit_code), _first_line(error)) for error in _errors()),
+                    ("130, 143", "Stopped by Ctrl-C or terminated; finished files are kept."),
+                ]
+            )
+
+
+def load(name: str) -> TyperCommand:
+    """Import the function of a command and make the command of it; KeyError for no command."""
+    module, function = COMMANDS[name].function.split(":")
+    holder = typer.Typer(add_completion=False, rich_markup_mode=None)
+    callback = cast(Callable[..., Any], getattr(import_module(module), function))
+    holder.command(name, cls=Command, help=_help_text(callback.__doc__ or ""))(callback)
+    return cast(TyperCommand, command_of(holder))
+
+
+def _help_text(docstring: str) -> str:
+    """A docstring as help: paragraphs are filled, but indented ones (examples) stay as they are."""
+    paragraphs = cleandoc(docstring).split("\n\n")
+    return "\n\n".join(
+        f"\b\n{paragraph}" if paragraph.startswith(" ") else paragraph for paragraph in paragraphs
+    )
+
+
+def _unknown_command(name: str) -> UsageError:
+    close = get_close_matches(name, COMMANDS, n=1)
+    if close:
+        return UsageError(f"there is no command {name!r}", fix=f"defocusfix {close[0]}")
+    if Path(name).exists():
+        return UsageError(
+            f"{name!r} is a file or folder, not a command", fix=f"defocusfix restore {name}"
+        )
+    return UsageError(f"there is no command {name!r}", fix="defocusfix --help")
+
+
+def _option_rows(command: Any, ctx: Any) -> Iterable[tuple[str, str, str]]:
+    """Panel, spelling and text of everything a command accepts."""
+    for parameter in command.get_params(ctx):
+        record = parameter.get_help_record(ctx)
+        if record is None:
+            continue
+        spelling, text = record
+        panel = getattr(parameter, "rich_help_panel", None)
+        if parameter.param_type_name == "argument":
+            yield panel or "Arguments", _argument_name(parameter), _range_in_words(text)
+        else:
+            yield panel or "Options", _value_in_words(spelling), _range_in_words(text)
+
+
+def _argument_name(argument: Any) -> str:
+    """An argument as it stands in the usage line: brackets if optional, dots if it may repeat."""
+    name = (argument.metavar or argument.name.upper()).removesuffix("...")
+    if argument.nargs != 1:
+        name += "..."
+    return name if argument.required else f"[{name}]"
+
+
+def _value_in_words(spelling: str) -> str:
+    """The spelling of an option without the names of Python's types."""
+    for of_python, word in _VALUES.items():
+        spelling = spelling.replace(of_python, word)
+    return re.sub(r"<([^>]*)>", r"\1", spelling)
+
+
+def _range_in_words(text: str) -> str:
+    """The text of an option with the range of its number, such as x>=1, in words."""
+    text = re.sub(r"([\d.]+)<=x<=([\d.]+)", r"from \1 to \2", text)
+    text = re.sub(r"x>=([\d.]+)", r"at least \1", text)
+    return re.sub(r"x<=([\d.]+)", r"at most \1", text)
+
+
+def _write_panels(formatter: Any, rows: Iterable[tuple[str, str, str]]) -> None:
+    """Write each panel once, in the order in which the panels first come, "Options" last."""
+    panels: dict[str, list[tuple[str, str]]] = {}
+    for panel, term, text in rows:
+        panels.setdefault(panel, []).append((term, text))
+    for panel, lines in sorted(panels.items(), key=lambda item: item[0] == "Options"):
+        with formatter.section(panel):
+            formatter.write_dl(lines)
+
+
+def _errors() -> list[type[DefocusfixError]]:
+    """Every class of error, by exit code."""
+    classes: list[type[DefocusfixError]] = [DefocusfixError, *DefocusfixError.__subclasses__()]
+    return sorted(classes, key=lambda error: error.exit_code)
+
+
+def _first_line(error: type[DefocusfixError]) -> str:
+    if error is DefocusfixError:
+        return "Something went wrong inside defocusfix."
+    return (error.__doc__ or "").splitlines()[0]

@@ -1,0 +1,289 @@
+"""`defocusfix evaluate`: how much a method gains, on real and on rendered photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from defocusfix.cli import output
+from defocusfix.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from defocusfix.evaluation.layouts import PairFiles
+    from defocusfix.evaluation.protocols import FloatImage, Restore, Restored
+    from defocusfix.evaluation.report import Report
+    from defocusfix.figures.contact_sheet import Panel
+
+DATA, RESULT = "What to measure on (one of them)", "Result"
+MODEL = "model"  # name of the row; the line on stderr says which one it is
+
+Score = TypeVar("Score")
+
+
+def evaluate(
+    brackets: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=DATA,
+            help="Folders SCENE with two photos SCENE_A and SCENE_B, one focused near, one far: "
+            "where one is sharper, it judges the other.",
+        ),
+    ] = None,
+    rendered: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SET", rich_help_panel=DATA, help="A set made by `defocusfix render`."
+        ),
+    ] = None,
+    maps: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="IMAGES MASKS",
+            rich_help_panel=DATA,
+            help="Photos, and masks of the same names that are white where out of focus.",
+        ),
+    ] = None,
+    blurred: Annotated[
+        Path | None,
+        typer.Option(
+            "--input", metavar="DIR", rich_help_panel=DATA, help="Blurred photos of pairs."
+        ),
+    ] = None,
+    target: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", rich_help_panel=DATA, help="Their all-in-focus counterparts."),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=DATA,
+            help="With --input alone: the folders inside it, as in dpdd, realdof, sdd, lfdof, or "
+            "pairs (blurry, sharp).",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="PATH",
+            help="ONNX file of your own weights, or its folder. [default: focusnet-s]",
+        ),
+    ] = None,
+    baselines: Annotated[
+        bool,
+        typer.Option("--baselines", help="Also measure unsharp masking and Richardson-Lucy."),
+    ] = False,
+    first: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Only the first N photos or rendered pairs."),
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(metavar="PX", help="With --maps: radius from which a place is blurred.")
+    ] = 1.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=RESULT, help="Write one JSON object instead.")
+    ] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", rich_help_panel=RESULT, help="Save a row for every photo and method."
+        ),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PNG",
+            rich_help_panel=RESULT,
+            help="Save crops of input, output and target, from the worst to the best photo.",
+        ),
+    ] = None,
+) -> None:
+    """Measure what a model gains over the untouched photo.
+
+    Photos are only read. Every table begins with the row of the untouched input. dB is the
+    logarithmic distance to the truth: +1 dB is visible, +3 dB halves the squared error.
+
+    Examples:
+
+      defocusfix evaluate --brackets scenes --baselines --sheet look.png
+
+      defocusfix evaluate --rendered validation -m runs/mine/model.onnx
+
+      defocusfix evaluate --input blurred --target sharp --save scores.csv
+    """
+    asked = [brackets, rendered, maps, blurred]
+    if sum(choice is not None for choice in asked) != 1:
+        raise UsageError(
+            "give exactly one of --brackets, --rendered, --maps and --input",
+            fix="defocusfix evaluate --help",
+        )
+    if (blurred is None) != (target is None and layout is None):
+        raise UsageError("--input goes with either --target or --layout")
+    if target is not None and layout is not None:
+        raise UsageError("--target and --layout contradict each other", fix="leave one of them out")
+    methods = _methods(model, with_baselines=baselines)
+    if brackets is not None:
+        report, panels = _on_brackets(brackets, methods, first, wants_sheet=sheet is not None)
+    elif rendered is not None:
+        report, panels = _on_rendered(rendered, methods, first, wants_sheet=sheet is not None)
+    elif maps is not None:
+        report, panels = _on_maps(maps, methods, first, threshold, wants_sheet=sheet is not None)
+    else:
+        files = _pair_files(blurred, target, layout)[:first]
+        report, panels = _on_pairs(files, methods, wants_sheet=sheet is not None)
+    _write(report, as_json=as_json, save=save)
+    if sheet is not None:
+        _write_sheet(sheet, panels)
+
+
+def _methods(model: str | None, *, with_baselines: bool) -> dict[str, Restore]:
+    """Every row by name: the untouched input, baselines if asked for, the model."""
+    from defocusfix.evaluation.baselines import BASELINES
+    from defocusfix.evaluation.protocols import Restored, untouched
+    from defocusfix.restoration.restorer import open_restorer
+
+    restorer = open_restorer(model)
+    output.say(f"model {restorer.spec.name} on {restorer.engine.device}")
+
+    def restore(image: FloatImage) -> Restored:
+        restoration = restorer(image)
+        return Restored(restoration.image, restoration.radius_px)
+
+    return {**(BASELINES if with_baselines else {"input": untouched}), MODEL: restore}
+
+
+def _on_brackets(
+    folder: Path, methods: Mapping[str, Restore], first: int | None, *, wants_sheet: bool
+) -> tuple[Report, list[list[Panel]]]:
+    from defocusfix.evaluation.brackets import load_brackets, score_brackets
+    from defocusfix.evaluation.report import brackets_report
+    from defocusfix.evaluation.sheets import bracket_rows
+
+    output.say("aligning the frames of each scene")
+    cases = load_brackets(folder)[:first]
+    scores = _scores(methods, len(cases), lambda restore: score_brackets(restore, cases))
+    panels = bracket_rows(methods[MODEL], cases, scores[MODEL]) if wants_sheet else []
+    return brackets_report(scores), panels
+
+
+def _on_rendered(
+    folder: Path, methods: Mapping[str, Restore], first: int | None, *, wants_sheet: bool
+) -> tuple[Report, list[list[Panel]]]:
+    from defocusfix.evaluation.rendered import score_rendered
+    from defocusfix.evaluation.report import rendered_report
+    from defocusfix.evaluation.sheets import evenly, rendered_rows
+    from defocusfix.pairs.rendered import RenderedSet
+
+    pairs = RenderedSet(folder)
+    count = min(len(pairs), first or len(pairs))
+    scores = _scores(
+        methods, count, lambda restore: score_rendered(restore, (pairs[k] for k in range(count)))
+    )
+    shown = [pairs[index] for index in evenly(count)] if wants_sheet else []
+    return rendered_report(scores), rendered_rows(methods[MODEL], shown)
+
+
+def _on_maps(
+    folders: tuple[Path, Path],
+    methods: Mapping[str, Restore],
+    first: int | None,
+    threshold: float,
+    *,
+    wants_sheet: bool,
+) -> tuple[Report, list[list[Panel]]]:
+    from defocusfix.evaluation.maps import masked_photos, score_maps
+    from defocusfix.evaluation.report import maps_report
+    from defocusfix.evaluation.sheets import evenly, map_rows
+
+    photos = list(masked_photos(*folders))[:first]
+    with_map = {MODEL: methods[MODEL]}  # the other rows restore, but read no blur
+    scores = _scores(with_map, len(photos), lambda restore: score_maps(restore, photos, threshold))
+    shown = [photos[index] for index in evenly(len(photos))] if wants_sheet else []
+    return maps_report(scores), map_rows(methods[MODEL], shown)
+
+
+def _on_pairs(
+    files: Sequence[PairFiles], methods: Mapping[str, Restore], *, wants_sheet: bool
+) -> tuple[Report, list[list[Panel]]]:
+    from defocusfix.evaluation.pairs import read_pair, score_pairs
+    from defocusfix.evaluation.report import pairs_report
+    from defocusfix.evaluation.sheets import evenly, pair_rows
+
+    with _counted(methods, len(files)) as counted:
+        scores = score_pairs(counted, map(read_pair, files))
+    raw_only = len(files) - sum(s.alignment == "global" for s in scores[MODEL])
+    if raw_only:
+        output.warn(
+            f"{raw_only} of {len(files)} pairs could not be aligned; they count as raw only"
+        )
+    shown = [read_pair(files[index]) for index in evenly(len(files))] if wants_sheet else []
+    return pairs_report(scores), pair_rows(methods[MODEL], shown)
+
+
+def _pair_files(blurred: Path | None, target: Path | None, layout: str | None) -> list[PairFiles]:
+    from defocusfix.evaluation.layouts import pairs_of_folders, pairs_of_layout
+
+    if blurred is None:
+        return []
+    if target is not None:
+        return pairs_of_folders(blurred, target)
+    return pairs_of_layout(blurred, layout or "pairs")
+
+
+def _scores(
+    methods: Mapping[str, Restore], photos: int, score: Callable[[Restore], list[Score]]
+) -> dict[str, list[Score]]:
+    with _counted(methods, photos) as counted:
+        return {name: score(restore) for name, restore in counted.items()}
+
+
+@contextmanager
+def _counted(methods: Mapping[str, Restore], photos: int) -> Iterator[dict[str, Restore]]:
+    """The same methods, each of which tells the progress display when a photo is done."""
+    from defocusfix.cli.progress import track
+
+    with track("Measuring", total=photos * len(methods), unit="photos") as advance:
+
+        def counted(name: str, restore: Restore) -> Restore:
+            def restore_and_count(image: FloatImage) -> Restored:
+                restored = restore(image)
+                advance(note=name)
+                return restored
+
+            return restore_and_count
+
+        yield {name: counted(name, restore) for name, restore in methods.items()}
+
+
+def _write(report: Report, *, as_json: bool, save: Path | None) -> None:
+    from defocusfix.evaluation.report import as_csv, as_table
+
+    if as_json:
+        output.data_json(report.as_json())
+    else:
+        output.data(as_table(report.means))
+    if save is not None:
+        _save(save, lambda: save.write_text(as_csv(report.each), encoding="utf-8"))
+
+
+def _write_sheet(path: Path, panels: Sequence[Sequence[Panel]]) -> None:
+    from defocusfix.figures.contact_sheet import contact_sheet, write_sheet
+
+    _save(path, lambda: write_sheet(path, contact_sheet(panels)))
+
+
+def _save(path: Path, write: Callable[[], object]) -> None:
+    """Carry out `write`; what the file system refuses becomes an OutputError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write()
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written", why=str(error.strerror)) from error
+    output.say(f"saved {path}")

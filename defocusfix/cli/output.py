@@ -1,0 +1,102 @@
+"""Everything the commands write: stdout is data, stderr is talk.
+
+Talk is quiet, normal or verbose, and plain (no colour, nothing that moves) when stderr is not a
+terminal, when NO_COLOR or TERM=dumb is set, or with --plain.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from defocusfix.errors import DefocusfixError
+
+_RED, _YELLOW, _RESET = "\033[1;31m", "\033[33m", "\033[0m"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the commands talk. Errors are always told, and data is always written."""
+
+    is_quiet: bool = False
+    is_verbose: bool = False
+    asks_for_plain: bool = False
+    shows_traceback: bool = False
+
+
+_manner = Manner()
+
+
+def set_manner(manner: Manner) -> None:
+    """Decide how everything from here on is told; the command line does this once."""
+    global _manner
+    _manner = manner
+
+
+def is_quiet() -> bool:
+    """Whether talk is left out."""
+    return _manner.is_quiet
+
+
+def is_plain() -> bool:
+    """Whether stderr must stay free of colour and of anything that moves."""
+    return (
+        _manner.asks_for_plain
+        or not sys.stderr.isatty()
+        or bool(os.environ.get("NO_COLOR"))
+        or os.environ.get("TERM") == "dumb"
+    )
+
+
+def data(text: str) -> None:
+    """Write one piece of the result to stdout."""
+    print(text)
+
+
+def data_json(value: Mapping[str, object]) -> None:
+    """Write one JSON object to stdout, on one line; a number that is not finite becomes null."""
+    print(json.dumps(_finite(value)), flush=True)
+
+
+def say(text: str) -> None:
+    """Tell the user something on stderr; --quiet leaves it out."""
+    if not _manner.is_quiet:
+        print(text, file=sys.stderr)
+
+
+def detail(text: str) -> None:
+    """Tell something that only --verbose asks for."""
+    if _manner.is_verbose:
+        print(text, file=sys.stderr)
+
+
+def warn(text: str) -> None:
+    """Tell the user of something that is not as it should be, though the work goes on."""
+    if not _manner.is_quiet:
+        print(f"{_coloured('warning:', _YELLOW)} {text}", file=sys.stderr)
+
+
+def error(failure: DefocusfixError) -> None:
+    """Tell what failed, why, and what to try; with --debug also where, innermost cause first."""
+    if _manner.shows_traceback:
+        print("".join(traceback.format_exception(failure)), end="", file=sys.stderr)
+    print(f"{_coloured('error:', _RED)} {failure}", file=sys.stderr)
+
+
+def _coloured(text: str, colour: str) -> str:
+    return text if is_plain() else f"{colour}{text}{_RESET}"
+
+
+def _finite(value: object) -> object:
+    """The same value with every float that JSON cannot say replaced by None."""
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import onnxruntime
+import pytest
+
+from defocusfix.network_spec import NetworkSpec
+from defocusfix.networks import build
+from defocusfix.training.weights import read_weights, write_weights
+from tests.training import toy
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A folder as a training run leaves it."""
+    monkeypatch.setitem(build.BUILDERS, "toy", lambda: toy.Network(0.0))
+    recipe = toy.build(toy.Config())
+    weights = recipe.modules["network"].state_dict()
+    write_weights(tmp_path / "weights.safetensors", weights, recipe.spec)
+    return tmp_path
+
+
+def test_a_run_becomes_one_file_whose_parity_is_told(defocusfix, run):
+    told = defocusfix(
+        "export", run, "-o", run / "toy.onnx", "--safetensors", run / "toy.safetensors"
+    )
+    assert told.exit_code == 0, told.stderr
+    assert told.stdout.splitlines() == [str(run / "toy.safetensors"), str(run / "toy.onnx")]
+    assert told.stderr.count("differs from torch by") == 3
+    session = onnxruntime.InferenceSession(run / "toy.onnx", providers=["CPUExecutionProvider"])
+    spec = NetworkSpec.from_metadata(session.get_modelmeta().custom_metadata_map)
+    assert spec.architecture == "toy"
+    assert read_weights(run / "toy.safetensors")[1] == spec
+
+
+def test_existing_files_are_kept_unless_told_otherwise(defocusfix, run):
+    (run / "toy.onnx").write_text("mine")
+    told = defocusfix("export", run, "-o", run / "toy.onnx")
+    assert told.exit_code == 9
+    assert (run / "toy.onnx").read_text() == "mine"
+    assert defocusfix("export", run, "-o", run / "toy.onnx", "--overwrite").exit_code == 0
+
+
+def test_a_folder_without_weights_is_refused(defocusfix, tmp_path):
+    told = defocusfix("export", tmp_path, "-o", tmp_path / "out.onnx")
+    assert told.exit_code == 4
+    assert "there are no weights" in told.stderr

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from defocusfix.training import recipes
+from defocusfix.training.weights import read_weights
+
+
+@pytest.fixture(autouse=True)
+def _toy(monkeypatch):
+    monkeypatch.setitem(recipes.RECIPES, "toy", "tests.training.toy")
+
+
+def test_a_run_leaves_its_folder_and_says_how_it_went(defocusfix, tmp_path):
+    told = defocusfix(
+        "train", "--recipe", "toy", "-o", tmp_path / "run",
+        "--set", "trainer.log_steps=2", "--set", "recipe.steps=4",
+    )  # fmt: skip
+    assert told.exit_code == 0, told.stderr
+    assert told.stdout == ""
+    assert "pixels      2  loss" in told.stderr
+    assert "ended (finished) after 4 steps, 16 samples" in told.stderr
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "config.toml", "environment.json", "last.ckpt", "weights.safetensors", "metrics.jsonl",
+        "metrics.csv", "validation.csv", "samples", "log.txt",
+    }  # fmt: skip
+    assert json.loads((tmp_path / "run/environment.json").read_text())["torch"] == torch.__version__
+
+
+def test_a_stopped_run_goes_on_with_its_own_settings(defocusfix, tmp_path):
+    changes = ["--set", "recipe.steps=6", "--set", "recipe.seed=4", "--set", "trainer.log_steps=1"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    defocusfix("train", "-r", "toy", "-o", whole, *changes)
+    stopped = defocusfix("train", "-r", "toy", "-o", parts, *changes, "--max-hours", "1e-9")
+    assert "ended (time) after 0 steps" in stopped.stderr
+    told = defocusfix("train", "-r", "toy", "-o", parts, "--resume", "--max-hours", "0")
+    assert told.exit_code == 0, told.stderr
+    one, other = (read_weights(run / "weights.safetensors")[0] for run in (whole, parts))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_run_in_the_folder_is_not_overwritten(defocusfix, tmp_path):
+    command = ["train", "-r", "toy", "-o", tmp_path / "run", "--set", "recipe.steps=1"]
+    defocusfix(*command)
+    before = (tmp_path / "run" / "last.ckpt").read_bytes()
+    told = defocusfix(*command)
+    assert told.exit_code == 9
+    assert "--resume" in told.stderr
+    assert (tmp_path / "run" / "last.ckpt").read_bytes() == before
+
+
+def test_divergence_ends_with_exit_code_8(defocusfix, tmp_path):
+    told = defocusfix("train", "-r", "toy", "-o", tmp_path / "r", "--set", "recipe.poisoned_step=1")
+    assert told.exit_code == 8
+    assert "batch 1 in stage 'pixels' is not finite" in told.stderr
+    assert "--resume" in told.stderr
+
+
+def test_quiet_training_says_nothing(defocusfix, tmp_path):
+    told = defocusfix("train", "-q", "-r", "toy", "-o", tmp_path / "r", "--set", "recipe.steps=1")
+    assert (told.exit_code, told.stdout, told.stderr) == (0, "", "")
+    assert "ended" in (tmp_path / "r" / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "message"),
+    [
+        (["--set", "recipe.stepps=1"], 2, "did you mean recipe.steps"),
+        (["--recipe", "alchemy"], 2, "there is no recipe 'alchemy'"),
+        (["--preset", "none-such"], 2, "has no preset"),
+        (["--preset", "a", "--config", "b.toml"], 2, "contradict"),
+        (["--config", "missing.toml"], 4, "cannot read the configuration"),
+        (["--resume"], 4, "cannot read the configuration"),
+        (["--set", "trainer.device=cuda:99"], 6, "CUDA GPU 99 is not usable"),
+        (["--set", "trainer.device=abacus"], 6, "there is no device 'abacus'"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_written(
+    defocusfix, tmp_path, options, exit_code, message
+):
+    told = defocusfix("train", "-r", "toy", "-o", tmp_path / "run", *options)
+    assert told.exit_code == exit_code
+    assert message in told.stderr
+    assert not (tmp_path / "run").exists()
