@@ -1,0 +1,1 @@
+"""Pairs of blurred and sharp photos on disk; no torch."""

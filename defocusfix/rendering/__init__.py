@@ -1,0 +1,1 @@
+"""Training photos from sharp ones: scenes, lens blur, camera."""

@@ -1,0 +1,105 @@
+"""Rendered pairs from sharp photos: one sample, and whole sets on disk by several processes."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from defocusfix.pairs.rendered import shard_folder, write_facts, write_shard
+from defocusfix.rendering.camera import random_camera, to_uint8
+from defocusfix.rendering.lens import LensBlur, LinearLayer, all_in_focus, blur_layers
+from defocusfix.rendering.photos import PhotoLibrary
+from defocusfix.rendering.scenes import Layer, random_scene
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """What a set is rendered from; the same settings give the same set, byte for byte."""
+
+    photos: tuple[Path, ...] = ()
+    """Folders of sharp photos; none renders procedural textures only."""
+    size: int = 256
+    """Side of a crop in pixels, a multiple of 16."""
+    count: int = 20_000
+    """Number of crops, rounded up to whole shards."""
+    seed: int = 0
+    """Sample k of a set is a function of (seed, k)."""
+    shard_size: int = 250
+    """Crops that are written together, whole or not at all."""
+
+
+def render_sample(
+    rng: np.random.Generator, library: PhotoLibrary | None, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One pair: blurred and all-in-focus (size, size, 3) uint8, and the signed radius.
+
+    The radius is (size/2, size/2) float16, in pixels. All randomness comes from `rng`.
+    """
+    scene = random_scene(rng, library, size)
+    camera = random_camera(rng)
+
+    def linear(layer: Layer) -> LinearLayer:
+        alpha = None if layer.alpha is None else torch.from_numpy(layer.alpha)[None]
+        return LinearLayer(camera.to_linear(layer.colour), alpha, torch.from_numpy(layer.radius_px))
+
+    layers = [linear(layer) for layer in scene.layers]
+    lens = LensBlur(scene.aperture, scene.colour_shift_px, scene.diffraction_px)
+    inside = slice(scene.margin, scene.margin + size)
+    blurred = blur_layers(layers, lens)[:, inside, inside]
+    sharp, radius = all_in_focus(layers)
+    radius = radius[inside, inside].reshape(size // 2, 2, size // 2, 2)
+    return (
+        camera.expose(blurred, rng),
+        to_uint8(camera.develop(sharp[:, inside, inside])),
+        radius.mean(dim=(1, 3)).numpy().astype(np.float16),
+    )
+
+
+def render_set(settings: RenderSettings, folder: Path, *, processes: int) -> Iterator[int]:
+    """Fill `folder` with a rendered set and yield the number of finished crops as it grows.
+
+    Shards that are there already are kept, so a set that was cut off goes on where it stopped.
+    """
+    shards = -(-settings.count // settings.shard_size)
+    facts = {k: v for k, v in asdict(settings).items() if k != "photos"}
+    library = PhotoLibrary(settings.photos) if settings.photos else None
+    names = sorted(file.name for file in library.files) if library else []
+    facts["sources"] = len(names)
+    facts["sources_sha256"] = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    write_facts(folder, facts)
+    missing = [n for n in range(shards) if not shard_folder(folder, n).exists()]
+    done = (shards - len(missing)) * settings.shard_size
+    yield done
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(processes, _start_worker, (settings, folder)) as pool:
+        for _ in pool.imap_unordered(_render_shard, missing):
+            done += settings.shard_size
+            yield done
+
+
+def _start_worker(settings: RenderSettings, folder: Path) -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    library = PhotoLibrary(settings.photos) if settings.photos else None
+    _worker.update(settings=settings, folder=folder, library=library)
+
+
+def _render_shard(number: int) -> None:
+    settings: RenderSettings = _worker["settings"]  # type: ignore[assignment]
+    library: PhotoLibrary | None = _worker["library"]  # type: ignore[assignment]
+    samples = [
+        render_sample(np.random.default_rng((settings.seed, k)), library, settings.size)
+        for k in range(number * settings.shard_size, (number + 1) * settings.shard_size)
+    ]
+    blurred, sharp, radius = (np.stack(arrays) for arrays in zip(*samples, strict=True))
+    write_shard(_worker["folder"], number, blurred, sharp, radius)  # type: ignore[arg-type]
+
+
+_worker: dict[str, object] = {}  # what a worker process keeps between shards

@@ -1,0 +1,78 @@
+"""Samples and sets: determinism, ground truth, resuming, screening of sources."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from defocusfix.errors import InputError
+from defocusfix.pairs.rendered import RenderedSet, shard_folder
+from defocusfix.rendering.photos import PhotoLibrary, dead_leaves, sharp_share
+from defocusfix.rendering.produce import RenderSettings, render_sample, render_set
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed in range(2):
+        picture = dead_leaves(np.random.default_rng(seed), 256)
+        cv2.imwrite(str(folder / f"{seed}.png"), picture)
+    return folder
+
+
+def sample(seed, library=None):
+    return render_sample(np.random.default_rng((9, seed)), library, 64)
+
+
+def test_a_sample_depends_on_its_seed_only():
+    for first, again in zip(sample(3), sample(3), strict=True):
+        np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(sample(3)[1], sample(4)[1])
+
+
+def test_samples_have_the_documented_shapes_and_stay_close_to_the_truth_where_sharp():
+    seen_sharp = False
+    for seed in range(12):
+        blurred, sharp, radius = sample(seed)
+        assert blurred.shape == sharp.shape == (64, 64, 3)
+        assert blurred.dtype == sharp.dtype == np.uint8
+        assert radius.shape == (32, 32)
+        assert radius.dtype == np.float16
+        assert np.abs(radius).max() < 60
+        if not radius.any():  # noise and JPEG remain
+            seen_sharp = True
+            assert np.abs(blurred.astype(float) - sharp).mean() < 16
+    assert seen_sharp
+
+
+def test_a_set_goes_on_where_it_stopped_and_ends_the_same(tmp_path, photos):
+    settings = RenderSettings((photos,), size=64, count=4, seed=5, shard_size=2)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert list(render_set(settings, whole, processes=1)) == [0, 2, 4]
+    list(render_set(settings, cut, processes=1))
+    for file in shard_folder(cut, 1).iterdir():
+        file.unlink()
+    shard_folder(cut, 1).rmdir()
+    assert list(render_set(settings, cut, processes=1)) == [2, 4]
+    for index in range(4):
+        for a, b in zip(RenderedSet(whole)[index], RenderedSet(cut)[index], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_folder_without_photos_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no photos"):
+        PhotoLibrary([tmp_path])
+
+
+def test_screening_tells_a_sharp_crop_from_a_blurred_one():
+    sharp = dead_leaves(np.random.default_rng(0), 256)
+    assert sharp_share(sharp) > 0.9
+    assert sharp_share(cv2.GaussianBlur(sharp, (0, 0), 1.5)) < 0.2
+    assert sharp_share(np.full((64, 64, 3), 90, np.uint8)) == 0
+
+
+def test_a_photo_smaller_than_the_crop_still_serves(photos):
+    crop = PhotoLibrary([photos]).crop(np.random.default_rng(0), 320)
+    assert crop.shape == (320, 320, 3)
