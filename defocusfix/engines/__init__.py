@@ -1,0 +1,1 @@
+"""Run one network on one batch. Nothing here knows of photos."""

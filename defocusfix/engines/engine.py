@@ -1,0 +1,36 @@
+"""The one agreement between the restorer and whatever computes a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from defocusfix.network_spec import NetworkSpec
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """One network, ready to run on one device."""
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """What the network needs and gives."""
+
+    @property
+    def name(self) -> str:
+        """The library that computes, with its version."""
+
+    @property
+    def device(self) -> str:
+        """The device really in use, such as `cpu` or `cuda:0`."""
+
+    def run(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """Compute one batch.
+
+        inputs: float32 (B, C, H, W) by the names in `spec.inputs`. Returns the arrays named in
+        `spec.outputs`. Raises DeviceError if the device cannot do it, as for lack of memory.
+        """

@@ -1,0 +1,1 @@
+"""Photos in files: what goes where, and the work itself. One photo is a plan of one item."""

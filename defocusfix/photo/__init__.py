@@ -1,0 +1,1 @@
+"""Files and photos: the only room that knows file formats."""

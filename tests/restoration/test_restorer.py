@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from defocusfix.bundled import bundled_models_folder
+from defocusfix.engines.select import open_engine
+from defocusfix.errors import ModelError, UsageError
+from defocusfix.restoration import Restorer, RestoreSettings, open_restorer
+from defocusfix.restoration import restorer as restorer_module
+from tests.restoration import small_networks
+
+
+def _picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((height, width, 3), dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "net.onnx"
+    small_networks.convolutions(path)
+    return open_engine(path, device="cpu", threads=1)
+
+
+@given(
+    height=st.integers(1, 330),
+    width=st.integers(1, 330),
+    tile=st.integers(128, 300),
+    overlap=st.sampled_from([0, 16, 32]),
+    seed=st.integers(0, 9),
+)
+def test_in_tiles_and_whole_agree_to_less_than_one_step(engine, height, width, tile, overlap, seed):
+    picture = _picture(height, width, seed)
+    whole = Restorer(engine, RestoreSettings(tile=0))(picture)
+    tiled = Restorer(engine, RestoreSettings(tile=tile, overlap=overlap))(picture)
+    assert whole.image.shape == tiled.image.shape == picture.shape
+    assert whole.n_tiles == engine.spec.levels
+    assert np.abs(tiled.image - whole.image).max() < 1e-5
+    assert np.abs(tiled.radius_px - whole.radius_px).max() < 1e-4
+
+
+def test_a_halo_that_is_too_small_would_be_noticed(tmp_path):
+    small_networks.convolutions(tmp_path / "net.onnx", halo=0)
+    engine = open_engine(tmp_path / "net.onnx", device="cpu", threads=1)
+    picture = _picture(256, 256)
+    whole = Restorer(engine, RestoreSettings(tile=0))(picture)
+    tiled = Restorer(engine, RestoreSettings(tile=64, overlap=0))(picture)
+    assert np.abs(tiled.image - whole.image).max() > 1 / 255
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 200), (3, 2), (64, 64), (65, 191)])
+def test_any_size_comes_back_in_its_size(engine, size):
+    picture = _picture(*size)
+    restoration = Restorer(engine)(picture)
+    assert restoration.image.shape == picture.shape
+    assert restoration.image.dtype == np.float32
+    assert restoration.radius_px.shape == size
+    assert 0 <= restoration.image.min() <= restoration.image.max() <= 1
+
+
+def test_coarser_levels_are_handed_down(tmp_path):
+    pictures = []
+    for levels in (1, 2, 3):
+        small_networks.convolutions(tmp_path / f"{levels}.onnx", levels=levels)
+        restorer = open_restorer(tmp_path / f"{levels}.onnx", device="cpu", threads=1)
+        restoration = restorer(_picture(128, 128))
+        assert restoration.n_tiles == levels
+        pictures.append(restoration.image)
+    assert np.abs(pictures[1] - pictures[2]).max() > 0.01
+
+
+def test_a_network_that_changes_nothing_gives_back_the_very_picture(tmp_path):
+    small_networks.addition(tmp_path / "net.onnx", 0.0)
+    restorer = open_restorer(tmp_path / "net.onnx", device="cpu", threads=1)
+    picture = _picture(300, 200)
+    assert np.array_equal(restorer(picture).image, picture)
+
+
+def test_strength_mixes_between_the_photo_and_the_full_restoration(engine):
+    picture = _picture(70, 90)
+    full = Restorer(engine)(picture).image
+    half = Restorer(engine, RestoreSettings(strength=0.5))(picture).image
+    none = Restorer(engine, RestoreSettings(strength=0))(picture).image
+    assert np.array_equal(none, picture)
+    assert np.abs(half - (picture + full) / 2).max() < 1e-6
+
+
+def test_a_network_with_only_an_image_works_and_gives_no_map(tmp_path):
+    small_networks.image_to_restored(tmp_path / "net.onnx")
+    restorer = open_restorer(tmp_path / "net.onnx", device="cpu", threads=1)
+    picture = _picture(40, 50)
+    restoration = restorer(picture)
+    assert np.allclose(restoration.image, 1 - picture)
+    assert restoration.defocus_map is None
+    assert restoration.radius_px is None
+
+
+def test_the_value_range_of_the_network_is_respected(tmp_path):
+    # In a network that wants 0 to 255, adding 51 is a fifth of the range.
+    small_networks.addition(tmp_path / "net.onnx", 51, value_range=(0.0, 255.0))
+    restorer = open_restorer(tmp_path / "net.onnx", device="cpu", threads=1)
+    picture = np.full((16, 16, 3), 0.5, np.float32)
+    assert np.allclose(restorer(picture).image, 0.7, atol=1e-6)
+
+
+def test_the_report_adds_up_to_the_whole_work(engine):
+    shares: list[float] = []
+    Restorer(engine, RestoreSettings(tile=96))(_picture(200, 150), report=shares.append)
+    assert len(shares) > engine.spec.levels
+    assert sum(shares) == pytest.approx(1)
+
+
+def test_values_that_are_not_numbers_are_an_error(tmp_path):
+    small_networks.division_by_zero(tmp_path / "net.onnx")
+    restorer = open_restorer(tmp_path / "net.onnx", device="cpu", threads=1)
+    with pytest.raises(ModelError, match="not numbers"):
+        restorer(np.zeros((16, 16, 3), np.float32))
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.zeros((4, 4), np.float32),
+        np.zeros((0, 4, 3), np.float32),
+        np.zeros((4, 4, 3), np.float64),
+        np.full((4, 4, 3), 1.5, np.float32),
+        np.full((4, 4, 3), np.nan, np.float32),
+    ],
+    ids=["gray", "empty", "double", "too bright", "not a number"],
+)
+def test_arrays_of_another_kind_are_refused(engine, picture):
+    with pytest.raises(ValueError, match="image must"):
+        Restorer(engine)(picture)
+
+
+def test_a_tile_without_room_for_the_halo_is_refused_with_the_least_that_works(engine):
+    with pytest.raises(UsageError, match="at least 96 px"):
+        Restorer(engine, RestoreSettings(tile=64))
+
+
+@pytest.mark.parametrize("setting", [{"strength": 1.1}, {"tile": -1}, {"overlap": 3}])
+def test_settings_out_of_range_are_refused(setting):
+    with pytest.raises(UsageError):
+        RestoreSettings(**setting)
+
+
+def test_a_model_is_named_by_file_folder_or_bundled_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(restorer_module, "bundled_models_folder", lambda: tmp_path)
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    small_networks.image_to_restored(folder / "model.onnx", name="mine")
+    for model in (folder, folder / "model.onnx", str(folder), "mine"):
+        assert open_restorer(model, device="cpu", threads=1).spec.name == "mine"
+    with pytest.raises(ModelError, match="no bundled model 'nothing'"):
+        open_restorer("nothing")
+    with pytest.raises(ModelError, match="no model file"):
+        open_restorer(tmp_path / "nothing.onnx")
+
+
+def test_the_bundled_weights_restore_a_small_picture():
+    assert (bundled_models_folder() / "focusnet-s" / "model.onnx").is_file()
+    restorer = open_restorer(device="cpu", threads=1)
+    assert restorer.spec.name == "focusnet-s"
+    picture = np.repeat(np.linspace(0, 1, 80, dtype=np.float32)[None, :, None], 70, 0)
+    picture = np.repeat(picture, 3, axis=2)
+    restoration = restorer(picture)
+    assert restoration.image.shape == picture.shape
+    assert np.abs(restoration.image - picture).mean() < 0.05
+    assert restoration.radius_px.shape == (70, 80)
+    assert restoration.radius_px.min() >= 0
