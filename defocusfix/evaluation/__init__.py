@@ -1,0 +1,1 @@
+"""Numbers about restorations. Everything here takes a callable, never a model."""

@@ -1,0 +1,196 @@
+"""Pairs of a blurred and an all-in-focus photo, raw and aligned side by side.
+
+Two shots of one scene never match exactly: the camera moved, focusing zoomed, the exposure
+changed with the aperture. Every output is therefore scored against three targets: as it is
+("raw"), after one shift, rotation and zoom ("global"), and after optical flow on top ("flow").
+The last two also have their exposure matched, one gain per channel in linear light. Targets
+are aligned to the untouched input, once, so that no method can influence its own target.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from defocusfix.errors import InputError
+from defocusfix.evaluation.layouts import PairFiles
+from defocusfix.evaluation.metrics import (
+    mae,
+    psnr,
+    rounded_to_8_bits,
+    ssim_gaussian,
+    ssim_uniform,
+)
+from defocusfix.evaluation.pictures import read_picture
+from defocusfix.evaluation.protocols import FloatImage, Restore, restored_image
+from defocusfix.registration.flow import OpticalFlow, dis_flow, is_consistent
+from defocusfix.registration.global_ecc import align_globally
+from defocusfix.registration.warp import Flow, compose, inside, warp
+
+Mask = npt.NDArray[np.bool_]
+PerceptualDistance = Callable[[FloatImage, FloatImage], float]
+"""LPIPS or the like: two images (H, W, 3) in [0, 1] in, a distance out."""
+
+ALIGNMENTS: Final = ("raw", "global", "flow")
+EXPOSURE_SIGMA_PX: Final = 4.0  # exposure is matched on smoothed photos, whatever their focus
+LEAST_SHARE: Final = 0.2  # of a photo that an alignment must leave, or it counts as failed
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What an output is compared with, and where."""
+
+    image: FloatImage
+    """(H, W, 3) in [0, 1]."""
+    mask: Mask
+    """(H, W), True where the target can be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairCase:
+    """A blurred photo with its targets."""
+
+    name: str
+    image: FloatImage
+    """(H, W, 3) in [0, 1]."""
+    targets: dict[str, Target]
+    """By alignment; "raw" is always there, the others where aligning succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairScore:
+    """Figures of one output against one target."""
+
+    pair: str
+    alignment: str
+    psnr_db: float
+    psnr_8bit_db: float
+    """PSNR after rounding the output as an 8-bit file would."""
+    ssim_uniform: float
+    ssim_gaussian: float
+    mae: float
+    perceptual: float
+    """nan where no perceptual distance was handed in."""
+
+
+def read_pair(files: PairFiles, flow: OpticalFlow = dis_flow) -> PairCase:
+    """Read a pair and align its target. Raises InputError if the sizes differ."""
+    image, target = read_picture(files.blurred), read_picture(files.all_in_focus)
+    if image.shape != target.shape:
+        raise InputError(
+            f"{files.blurred.name} and its target differ in size",
+            why=f"{image.shape[:2]} and {target.shape[:2]}",
+        )
+    return pair_case(files.name, image, target, flow)
+
+
+def pair_case(
+    name: str, image: FloatImage, target: FloatImage, flow: OpticalFlow = dis_flow
+) -> PairCase:
+    """The case of restoring `image` towards `target`; both (H, W, 3) in [0, 1], one size."""
+    size = image.shape[:2]
+    targets = {"raw": Target(target, np.ones(size, np.bool_))}
+    alignment = align_globally(target, image)
+    if alignment.is_found:
+        coarse = alignment.flow((size[0], size[1]))
+        in_line = _aligned(image, target, coarse, inside(coarse))
+        # Flow takes brightness for position, so it gets the target with its exposure matched.
+        rest = flow(in_line.image, image)
+        fine = compose(rest, coarse)
+        trusted = is_consistent(rest, flow(image, in_line.image)) & inside(fine)
+        aligned = {"global": in_line, "flow": _aligned(image, target, fine, trusted)}
+        targets |= {k: t for k, t in aligned.items() if t.mask.mean() >= LEAST_SHARE}
+    return PairCase(name, image, targets)
+
+
+def with_exposure_of(image: FloatImage, target: FloatImage, mask: Mask) -> FloatImage:
+    """`target` with one gain per channel in linear light, fitted to `image` inside `mask`."""
+    wanted = _linear(_smooth(image))[mask]
+    found = _linear(_smooth(target))[mask]
+    power = np.maximum((found * found).sum(axis=0), np.finfo(np.float32).tiny)
+    gains = (wanted * found).sum(axis=0) / power
+    return _display(_linear(target) * gains.astype(np.float32))
+
+
+def score_pair(
+    case: PairCase, output: FloatImage, perceptual: PerceptualDistance | None = None
+) -> list[PairScore]:
+    """Figures of a finished output (H, W, 3) in [0, 1], one per target of the case.
+
+    perceptual: a distance such as LPIPS; outside the mask it is shown the target itself.
+    """
+    return [
+        PairScore(
+            pair=case.name,
+            alignment=alignment,
+            psnr_db=psnr(output, target.image, target.mask),
+            psnr_8bit_db=psnr(rounded_to_8_bits(output), target.image, target.mask),
+            ssim_uniform=ssim_uniform(output, target.image, target.mask),
+            ssim_gaussian=ssim_gaussian(output, target.image, target.mask),
+            mae=mae(output, target.image, target.mask),
+            perceptual=float("nan")
+            if perceptual is None
+            else perceptual(_filled(output, target), target.image),
+        )
+        for alignment, target in case.targets.items()
+    ]
+
+
+def score_pairs(
+    methods: Mapping[str, Restore],
+    cases: Iterable[PairCase],
+    perceptual: PerceptualDistance | None = None,
+) -> dict[str, list[PairScore]]:
+    """Scores by method, each pair aligned once and held only while it is scored."""
+    scores: dict[str, list[PairScore]] = {name: [] for name in methods}
+    for case in cases:
+        for name, restore in methods.items():
+            output, _ = restored_image(restore, case.image)
+            scores[name] += score_pair(case, output, perceptual)
+    return scores
+
+
+def mean_score(scores: Sequence[PairScore], alignment: str) -> PairScore | None:
+    """The mean over the pairs of one alignment; None where there is none."""
+    chosen = [score for score in scores if score.alignment == alignment]
+    if not chosen:
+        return None
+    return PairScore(
+        pair=f"mean of {len(chosen)}",
+        alignment=alignment,
+        psnr_db=float(np.mean([score.psnr_db for score in chosen])),
+        psnr_8bit_db=float(np.mean([score.psnr_8bit_db for score in chosen])),
+        ssim_uniform=float(np.mean([score.ssim_uniform for score in chosen])),
+        ssim_gaussian=float(np.mean([score.ssim_gaussian for score in chosen])),
+        mae=float(np.mean([score.mae for score in chosen])),
+        perceptual=float(np.mean([score.perceptual for score in chosen])),
+    )
+
+
+def _aligned(image: FloatImage, target: FloatImage, flow: Flow, mask: Mask) -> Target:
+    return Target(with_exposure_of(image, warp(target, flow), mask), mask)
+
+
+def _filled(output: FloatImage, target: Target) -> FloatImage:
+    return np.where(target.mask[..., None], output, target.image)
+
+
+def _smooth(image: FloatImage) -> FloatImage:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), EXPOSURE_SIGMA_PX), np.float32)
+
+
+def _linear(display: npt.NDArray[np.floating]) -> FloatImage:
+    """Display values to linear light, sRGB (IEC 61966-2-1)."""
+    bounded = np.clip(display, 0, 1)
+    linear = np.where(bounded <= 0.04045, bounded / 12.92, ((bounded + 0.055) / 1.055) ** 2.4)
+    return np.asarray(linear, np.float32)
+
+
+def _display(linear: FloatImage) -> FloatImage:
+    """Linear light to display values, clipped to [0, 1]; the inverse of `_linear`."""
+    bounded = np.clip(linear, 0, 1)
+    bright = 1.055 * np.maximum(bounded, 1e-9) ** (1 / 2.4) - 0.055
+    return np.asarray(np.where(bounded <= 0.0031308, bounded * 12.92, bright), np.float32)

@@ -1,0 +1,1 @@
+"""Pictures about pictures: contact sheets and coloured maps."""

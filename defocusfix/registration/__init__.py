@@ -1,0 +1,1 @@
+"""Bring two photos of one scene into line."""
