@@ -1,0 +1,170 @@
+"""FocusNet: defocus map and restoration of one pyramid level (our own architecture).
+
+image  (B, 3, H, W) in [0, 1], H and W multiples of 16
+coarse (B, 4, H/2, W/2): the restored image of the next coarser level and its radius map in
+       pixels of that level; at the coarsest level the 2x2-averaged image and radius -1
+->  restored (B, 3, H, W), unclamped; radius_px (B, 1, H, W) >= 0, in pixels of this level
+
+The same weights serve every level: blur of radius 16 at full size is blur of radius 4 at quarter
+size, where a small network can undo it for a sixteenth of the cost. Each level starts from the
+correction found one level below, so strong blur is undone coarse to fine (in the manner of
+scale-recurrent networks, Tao et al., CVPR 2018), and the map too is read coarse first.
+
+The map has a branch of its own, since a head on the shared trunk stalls the trunk. Its radius
+enters the trunk as one more input (the fusion of reblurring-guided learning, arXiv 2409.17792,
+with a scalar radius) and, through a fixed ramp, gates the correction: regions that are in focus
+come out exactly as they went in. Plain 3x3 convolutions with ReLU, no normalisation and no global
+pooling: tiles of one photo agree.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+GATE_CLOSED_PX = 0.25  # radius up to which a region counts as in focus
+GATE_OPEN_PX = 0.65  # radius from which it is restored in full
+RADIUS_UNIT_PX = 4.0  # networks see the radius in units of the blur they undo best
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(relu(conv(x))), 3x3, at constant width."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.expand = nn.Conv2d(width, width, 3, padding=1)
+        self.project = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.project(F.relu(self.expand(features)))
+
+
+class ResidualUNet(nn.Module):
+    """Features in, features out, at one size; halves the size once per further width."""
+
+    def __init__(self, *, widths: tuple[int, ...], blocks: tuple[int, ...], middle: int) -> None:
+        super().__init__()
+        pairs = list(pairwise(widths))
+        self.encoders = nn.ModuleList(
+            _blocks(width, n) for width, n in zip(widths, blocks, strict=False)
+        )
+        self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
+        self.middle = _blocks(widths[-1], middle)
+        self.ups = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairs)
+        self.decoders = nn.ModuleList(
+            _blocks(width, n) for width, n in zip(widths, blocks, strict=False)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        skips = []
+        for encoder, down in zip(self.encoders, self.downs, strict=True):
+            features = encoder(features)
+            skips.append(features)
+            features = down(features)  # (B, wider, H/2, W/2)
+        features = self.middle(features)
+        for decoder, up, skip in reversed(list(zip(self.decoders, self.ups, skips, strict=True))):
+            features = decoder(F.pixel_shuffle(up(features), 2) + skip)  # (B, narrower, 2H, 2W)
+        return features
+
+
+class MapBranch(nn.Module):
+    """Reads the blur radius from the photo and what the coarser level thought of it."""
+
+    def __init__(self, *, widths: tuple[int, ...], blocks: tuple[int, ...], middle: int) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(3 * 16 + 2, widths[0], 3, padding=1)
+        self.body = ResidualUNet(widths=widths, blocks=blocks, middle=middle)
+        self.tail = nn.Conv2d(widths[0], 4, 3, padding=1)
+
+    def forward(self, image: Tensor, coarse_radius: Tensor) -> Tensor:
+        """Radius (B, 1, H/2, W/2) >= 0 in pixels; `coarse_radius` (B, 1, H/2, W/2), -1 unknown."""
+        known = (coarse_radius >= 0).to(image.dtype)
+        prior = known * coarse_radius * (2 / RADIUS_UNIT_PX)
+        hints = F.avg_pool2d(torch.cat([prior, known], dim=1), 2)  # (B, 2, H/4, W/4)
+        photo = F.pixel_unshuffle(image - 0.5, 4)  # (B, 48, H/4, W/4)
+        features = self.body(self.head(torch.cat([photo, hints], dim=1)))
+        change = F.pixel_shuffle(self.tail(features), 2)  # (B, 1, H/2, W/2)
+        return F.softplus(2 * (change + prior)) * (RADIUS_UNIT_PX / 2)
+
+
+class FocusNet(nn.Module):
+    """Map branch, gate and restoring trunk; see the description of this file."""
+
+    def __init__(
+        self,
+        *,
+        widths: tuple[int, ...],
+        blocks: tuple[int, ...],
+        middle: int,
+        map_widths: tuple[int, ...],
+        map_blocks: tuple[int, ...],
+        map_middle: int,
+    ) -> None:
+        super().__init__()
+        self.map = MapBranch(widths=map_widths, blocks=map_blocks, middle=map_middle)
+        self.head = nn.Conv2d(4 * 6 + 1, widths[0], 3, padding=1)
+        self.body = ResidualUNet(widths=widths, blocks=blocks, middle=middle)
+        self.tail = nn.Conv2d(widths[0], 12, 3, padding=1)
+        self.apply(_start_at_unit_gain)
+
+    def forward(self, image: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        radius = self.map(image, coarse[:, 3:])  # (B, 1, H/2, W/2)
+        restored = self.restore(image, coarse[:, :3], radius.detach())
+        return restored, _twice_as_large(radius)
+
+    def restore(self, image: Tensor, coarse_restored: Tensor, radius: Tensor) -> Tensor:
+        """The restored image, given the radius map (B, 1, H/2, W/2) in pixels of this level."""
+        correction = _twice_as_large(coarse_restored - F.avg_pool2d(image, 2))  # (B, 3, H, W)
+        views = F.pixel_unshuffle(torch.cat([image - 0.5, correction], dim=1), 2)
+        features = self.head(torch.cat([views, radius / RADIUS_UNIT_PX], dim=1))
+        refined = F.pixel_shuffle(self.tail(self.body(features)), 2)  # (B, 3, H, W)
+        return image + _twice_as_large(gate(radius)) * (correction + refined)
+
+
+def gate(radius_px: Tensor) -> Tensor:
+    """How much of the correction a region gets: 0 in focus, 1 clearly out of focus."""
+    ramp = ((radius_px - GATE_CLOSED_PX) / (GATE_OPEN_PX - GATE_CLOSED_PX)).clamp(0, 1)
+    return ramp * ramp * (3 - 2 * ramp)
+
+
+def focusnet_s() -> FocusNet:
+    """The network of the bundled weights, of a size for a laptop's processor."""
+    return FocusNet(
+        widths=(32, 64, 128, 256),
+        blocks=(1, 2, 2),
+        middle=4,
+        map_widths=(32, 64, 96),
+        map_blocks=(1, 1),
+        map_middle=3,
+    )
+
+
+def _start_at_unit_gain(module: nn.Module) -> None:
+    """First weights under which features keep their size from end to end.
+
+    PyTorch's own (gain 1/sqrt(3) per convolution) starve a deep network without normalisation.
+    Residual branches start at half gain, so that ten of them do not blow up the trunk.
+    """
+    gains: dict[nn.Module, float] = {}
+    if isinstance(module, ResidualBlock):
+        gains = {module.expand: math.sqrt(2), module.project: 0.5}
+    elif isinstance(module, ResidualUNet):
+        gains = dict.fromkeys([*module.downs, *module.ups], 1.0)
+    elif isinstance(module, MapBranch | FocusNet):
+        gains = {module.head: 1.0, module.tail: 0.1}
+    for convolution, gain in gains.items():
+        weight, bias = convolution.parameters()
+        nn.init.normal_(weight, std=gain / math.sqrt(weight[0].numel()))
+        nn.init.zeros_(bias)
+
+
+def _blocks(width: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
+
+
+def _twice_as_large(values: Tensor) -> Tensor:
+    return F.interpolate(values, scale_factor=2.0, mode="bilinear", align_corners=False)

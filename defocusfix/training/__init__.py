@@ -1,0 +1,1 @@
+"""Training: recipes as data, and the one loop that plays them. Loads torch; restore never does."""

@@ -1,0 +1,9 @@
+"""The training recipes by name.
+
+A recipe is a module with a frozen dataclass `Config` and `build(config: Config) -> Recipe`; its
+presets are TOML files beside it, named `<recipe>-<preset>.toml`.
+"""
+
+RECIPES: dict[str, str] = {
+    "supervised": "defocusfix.training.recipes.supervised",
+}

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from defocusfix.training.losses import charbonnier, spectral_l1
+from defocusfix.training.recipe import Progress
+from defocusfix.training.schedule import constant, cosine, ramp
+
+fractions = st.floats(0, 1)
+
+
+def at(fraction: float, steps: int = 1000) -> Progress:
+    return Progress("stage", 0, steps, time_fraction=fraction)
+
+
+def test_charbonnier_is_absolute_error_away_from_zero_and_epsilon_at_zero():
+    here = torch.zeros(2, 3, 4, 4)
+    assert charbonnier(here + 0.5, here) == pytest.approx(0.5, abs=1e-5)
+    assert charbonnier(here, here) == pytest.approx(1e-3)
+
+
+def test_the_spectral_loss_of_a_constant_is_its_mean_coefficient_alone():
+    # The orthonormal transform of a constant c over N pixels is c * sqrt(N) at one of its
+    # H * (W / 2 + 1) coefficients and 0 elsewhere.
+    difference = torch.full((1, 1, 8, 8), 0.25)
+    expected = 0.25 * 8 / (8 * 5)
+    assert spectral_l1(difference, torch.zeros_like(difference)) == pytest.approx(expected)
+
+
+@given(seed=st.integers(0, 20), height=st.integers(2, 9), width=st.integers(2, 9))
+def test_the_spectral_loss_agrees_with_numpy(seed, height, width):
+    a, b = np.random.default_rng(seed).normal(size=(2, 2, 3, height, width))
+    expected = np.abs(np.fft.rfft2(a - b, norm="ortho")).mean()
+    found = spectral_l1(torch.from_numpy(a), torch.from_numpy(b))
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_losses_are_computed_in_float32_under_autocast():
+    values = torch.rand(1, 3, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = [loss(values.bfloat16(), values) for loss in (charbonnier, spectral_l1)]
+    assert all(value.dtype == torch.float32 for value in found)
+
+
+@pytest.mark.parametrize("loss", [charbonnier, spectral_l1])
+def test_pictures_of_different_shapes_are_refused(loss):
+    with pytest.raises(ValueError, match="shapes differ"):
+        loss(torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 4, 4))
+
+
+@pytest.mark.parametrize("loss", [charbonnier, spectral_l1])
+def test_an_exact_picture_has_a_finite_gradient(loss):
+    picture = torch.zeros(1, 3, 4, 4, requires_grad=True)
+    loss(picture, torch.zeros(1, 3, 4, 4)).backward()
+    assert picture.grad.isfinite().all()
+
+
+@given(fraction=fractions, warm_up=st.floats(0, 0.5), final=st.floats(0, 1))
+def test_the_cosine_stays_between_zero_and_its_peak(fraction, warm_up, final):
+    assert 0 <= cosine(2.0, warm_up=warm_up, final=final)(at(fraction)) <= 2.0
+
+
+def test_the_cosine_rises_then_falls_to_its_final_value():
+    rate = cosine(1.0, warm_up=0.1, final=0.05)
+    values = [rate(at(fraction)) for fraction in np.linspace(0, 1, 201)]
+    top = int(np.argmax(values))
+    assert values[0] > 0
+    assert values[top] == pytest.approx(1.0, abs=1e-3)
+    assert np.all(np.diff(values[: top + 1]) >= 0)
+    assert np.all(np.diff(values[top:]) <= 0)
+    assert values[-1] == pytest.approx(0.05)
+
+
+def test_by_steps_the_fraction_is_the_share_of_steps_done():
+    assert Progress("stage", 25, 100).fraction == 0.25
+    assert Progress("stage", 25, 100, time_fraction=0.75).fraction == 0.75
+
+
+@given(fraction=fractions)
+def test_a_ramp_is_flat_outside_and_linear_inside(fraction):
+    expected = np.interp(fraction, [0.2, 0.6], [1.0, 3.0])
+    assert ramp(0.2, 0.6, low=1, high=3)(at(fraction)) == pytest.approx(expected)
+    assert constant(4.0)(at(fraction)) == 4.0
+
+
+def test_impossible_schedules_are_refused():
+    with pytest.raises(ValueError, match="warm_up"):
+        cosine(1.0, warm_up=1.0)
+    with pytest.raises(ValueError, match="ramp"):
+        ramp(0.6, 0.2)
