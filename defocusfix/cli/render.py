@@ -42,7 +42,7 @@ def render(
 
       defocusfix render --photos ~/other --count 250 --seed 1 -o validation
     """
-    from defocusfix.cli.progress import track
+    from defocusfix.cli.progress import follow
     from defocusfix.errors import UsageError
     from defocusfix.rendering.produce import RenderSettings, render_set
 
@@ -50,8 +50,4 @@ def render(
         raise UsageError(f"--size {size} is not a multiple of 64", fix=f"try {size // 64 * 64}")
     settings = RenderSettings(tuple(photos or ()), size=size, count=count, seed=seed)
     finished = render_set(settings, output, processes=processes or os.cpu_count() or 1)
-    already = done = next(finished)
-    with track(f"rendering {output}", total=count, unit="crops", already=already) as advance:
-        for now in finished:
-            advance(now - done)
-            done = now
+    follow(finished, f"rendering {output}", total=count, unit="crops")

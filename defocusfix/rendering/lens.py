@@ -1,92 +1,117 @@
-"""Layered defocus, correct at occlusions, in linear light.
-
-Each layer is scattered: a point spreads its own light by its own point spread function before
-layers are put together, so that a blurred foreground bleeds over a sharp background and not the
-other way round. Radius varying within a layer is interpolated between a few levels. Convolutions
-run as products of Fourier transforms; the transform wraps around, into the margin that is cut away.
-"""
+"""What the lens of a scene does to its surfaces, as point spread functions; numpy only."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
+import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
-from defocusfix.optics import Aperture, channel_radii
+from defocusfix.optics import (
+    Aperture,
+    butterworth,
+    channel_radii,
+    gaussian,
+    random_aperture,
+    second_moment_radius,
+)
 
-LEVEL_SPACING = 0.15  # of the radius, between levels of one layer
+LEVEL_SPACING = 0.15  # of the radius, between levels of one surface
 LEAST_SPACING_PX = 0.4
 MOST_LEVELS = 8
+RING_SHARE = 0.08  # of random lenses
+LARGEST_RING_PX = 64  # whole radii up to which a ring's second moment is known
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """A ring-like blur disc, the generalised Butterworth profile of `optics.butterworth`.
+
+    It has the second moment of an evenly lit disc. Left as published, it would blur more than its
+    radius says, by a sixth from 8 px on and by more than a third up to 2 px.
+    """
+
+    order: int = 3
+    cutoff: float = 2.5
+    floor: float = 0.1
+
+    def point_spread_function(self, radius_px: float, *, diffraction_px: float = 0.0) -> np.ndarray:
+        """As `Aperture.point_spread_function`: (K, K), sums to 1; radius at most about 60 px."""
+        moments = _ring_moments(self.order, self.cutoff, self.floor)
+        # A radius between two whole ones blends their profiles, and so their moments.
+        drawn_px = float(np.interp(radius_px**2 / 2, moments, np.arange(len(moments))))
+        psf = butterworth(drawn_px, self.order, self.cutoff, self.floor)
+        softener = gaussian(diffraction_px)
+        wide = np.pad(psf, len(softener) // 2)
+        return cv2.filter2D(wide, -1, softener, borderType=cv2.BORDER_CONSTANT)
+
+    def across_focus(self) -> Ring:
+        """The same on both sides of the plane of focus."""
+        return self
 
 
 @dataclass(frozen=True)
-class LinearLayer:
-    """One surface in linear light."""
+class Spread:
+    """How one surface is spread: point spread functions at some radii, to interpolate between."""
 
-    light: Tensor  # (3, S, S), >= 0, above 1 in restored highlights
-    alpha: Tensor | None  # (1, S, S) in [0, 1]; None is opaque everywhere
-    radius_px: Tensor  # (S, S), signed, positive behind the plane of focus
+    radii_px: tuple[float, ...]  # N, signed, rising in equal steps
+    psfs: np.ndarray  # (N, 3, K, K) float32 for R, G, B, or (N, 1, K, K); K odd, each sums to 1
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether every point stays where it is."""
+        return self.psfs.shape[-1] == 1
+
+
+UNSPREAD = Spread((0.0,), np.ones((1, 1, 1, 1), np.float32))
 
 
 @dataclass(frozen=True)
 class LensBlur:
-    """What the lens does to every layer."""
+    """What the lens does to every surface."""
 
-    aperture: Aperture
-    colour_shift_px: float = 0.0
+    aperture: Aperture | Ring  # as seen behind the plane of focus
+    colour_shift_px: float = 0.0  # longitudinal chromatic aberration, see optics.channel_radii
     diffraction_px: float = 0.0
 
-    def point_spread_functions(self, signed_radius_px: float) -> list[np.ndarray]:
-        """One PSF per channel (R, G, B). `aperture` is the shape behind the plane of focus."""
+    def spread(self, low_px: float, high_px: float, *, reach_px: int | None = None) -> Spread:
+        """How a surface with signed radii from `low_px` to `high_px` is spread.
+
+        reach_px: how far from a point its light may go; the little beyond is shared out among the
+        rest. None for no limit.
+        """
+        radii = _levels(low_px, high_px)
+        levels = [self._point_spread_functions(radius) for radius in radii]
+        half = max(len(psf) // 2 for level in levels for psf in level)
+        half = half if reach_px is None else min(half, reach_px)
+        psfs = np.stack([np.stack([_resized(psf, half) for psf in level]) for level in levels])
+        return Spread(tuple(radii), psfs)
+
+    def _point_spread_functions(self, signed_radius_px: float) -> list[np.ndarray]:
+        """One PSF for R, G and B each, or one for all."""
         aperture = self.aperture if signed_radius_px >= 0 else self.aperture.across_focus()
+        radii = channel_radii(signed_radius_px, self.colour_shift_px)
         return [
             aperture.point_spread_function(radius, diffraction_px=self.diffraction_px)
-            for radius in channel_radii(signed_radius_px, self.colour_shift_px)
+            for radius in (radii if self.colour_shift_px else radii[:1])
         ]
 
 
-def blur_layers(layers: list[LinearLayer], lens: LensBlur) -> Tensor:
-    """The photo (3, S, S) in linear light that `lens` takes of `layers`, given back to front."""
-    photo = torch.zeros_like(layers[0].light)
-    for layer in layers:
-        light, alpha = _blur_layer(layer, lens)
-        photo = light if alpha is None else photo * (1 - alpha) + light
-    return photo
-
-
-def all_in_focus(layers: list[LinearLayer]) -> tuple[Tensor, Tensor]:
-    """The photo (3, S, S) a pinhole would take, and the signed radius (S, S) of what it shows."""
-    photo, radius = layers[0].light, layers[0].radius_px
-    for layer in layers[1:]:
-        assert layer.alpha is not None
-        photo = photo * (1 - layer.alpha) + layer.light * layer.alpha
-        radius = torch.where(layer.alpha[0] > 0.5, layer.radius_px, radius)
-    return photo, radius
-
-
-def _blur_layer(layer: LinearLayer, lens: LensBlur) -> tuple[Tensor, Tensor | None]:
-    """Light (3, S, S), already weighted by coverage, and coverage (3, S, S) or None if opaque."""
-    levels = _levels(float(layer.radius_px.min()), float(layer.radius_px.max()))
-    if layer.alpha is None and len(levels) == 1 and levels[0] == 0:
-        return layer.light, None
-    kernels = _transfer_functions(levels, lens, layer.light)  # (n, 3, S, S/2 + 1)
-    shares = _hat_weights(layer.radius_px, levels)  # (n, 1, S, S), sums to 1 over n
-    cover = torch.ones_like(shares[:1]) if layer.alpha is None else layer.alpha[None]
-    light = _scatter(shares * (layer.light * cover[0]), kernels)
-    if len(levels) == 1:  # every point has the same PSF: nothing to normalise
-        return light, None if layer.alpha is None else _scatter(shares * cover, kernels)
-    # Where the radius changes, neighbours give and take unequal amounts; a flat wall stays flat.
-    received = _scatter(shares, kernels).clamp_min(1e-4)
-    if layer.alpha is None:
-        return light / received, None
-    return light / received, (_scatter(shares * cover, kernels) / received).clamp(0, 1)
+def random_lens(rng: np.random.Generator, largest_radius_px: float) -> LensBlur:
+    """A plausible lens, for a scene with blur radii up to `largest_radius_px`."""
+    has_colour_shift = largest_radius_px > 1 and rng.random() < 0.4
+    aperture: Aperture | Ring = random_aperture(rng)
+    colour_shift = float(rng.normal(0, 0.06 * largest_radius_px)) if has_colour_shift else 0.0
+    diffraction = float(rng.uniform(0, 0.5)) if rng.random() < 0.3 else 0.0
+    if rng.random() < RING_SHARE:
+        aperture = Ring(int(rng.choice((3, 6))), float(rng.choice((2.0, 2.5))))
+    return LensBlur(aperture, colour_shift, diffraction)
 
 
 def _levels(low: float, high: float) -> list[float]:
-    """Signed radii at which a layer is blurred, from `low` to `high`."""
+    """Signed radii at which a surface is blurred, from `low` to `high`."""
     if high - low < 1e-3:
         return [(low + high) / 2]
     spacing = max(LEAST_SPACING_PX, LEVEL_SPACING * max(abs(low), abs(high)))
@@ -94,29 +119,21 @@ def _levels(low: float, high: float) -> list[float]:
     return np.linspace(low, high, max(count, 2)).tolist()
 
 
-def _hat_weights(radius_px: Tensor, levels: list[float]) -> Tensor:
-    """Share (n, 1, S, S) of every level at every point; linear between neighbouring levels."""
-    if len(levels) == 1:
-        return torch.ones_like(radius_px)[None, None]
-    step = levels[1] - levels[0]
-    position = (radius_px - levels[0]) / step
-    index = torch.arange(len(levels), device=radius_px.device).view(-1, 1, 1)
-    return (1 - (position - index).abs()).clamp_min(0)[:, None]
+def _resized(psf: np.ndarray, half: int) -> np.ndarray:
+    """`psf` on 2 * half + 1 pixels a side: zeros added around it, or cut and normalised again."""
+    missing = half - len(psf) // 2
+    if missing >= 0:
+        return np.pad(psf, missing)
+    inner = psf[-missing:missing, -missing:missing]
+    return inner / inner.sum()
 
 
-def _transfer_functions(levels: list[float], lens: LensBlur, like: Tensor) -> Tensor:
-    """Fourier transforms (n, 3, S, S/2 + 1) of the PSFs, centred on pixel (0, 0)."""
-    side = like.shape[-1]
-    kernels = np.zeros((len(levels), 3, side, side), np.float32)
-    for level, radius in enumerate(levels):
-        for channel, psf in enumerate(lens.point_spread_functions(radius)):
-            reach = psf.shape[0] // 2
-            index = np.arange(-reach, reach + 1)
-            kernels[level, channel][np.ix_(index, index)] = psf
-    return torch.fft.rfft2(torch.from_numpy(kernels).to(like.device))
-
-
-def _scatter(points: Tensor, kernels: Tensor) -> Tensor:
-    """Sum over n of points (n, 1 or 3, S, S) spread by kernels (n, 3, ...): (3, S, S)."""
-    spread = (torch.fft.rfft2(points) * kernels).sum(dim=0)
-    return torch.fft.irfft2(spread, s=points.shape[-2:])
+@lru_cache(maxsize=16)
+def _ring_moments(order: int, cutoff: float, floor: float) -> np.ndarray:
+    """Mean square distance from the centre, in px^2, for the radii 0, 1, 2, ... px."""
+    return np.array(
+        [
+            second_moment_radius(butterworth(radius, order, cutoff, floor)) ** 2
+            for radius in range(LARGEST_RING_PX)
+        ]
+    )

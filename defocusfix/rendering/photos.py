@@ -20,10 +20,11 @@ TEXTURE = 0.01  # contrast between 1 and 4 px from which a cell can be judged
 SHARP_RATIO = 0.42  # finest over medium contrast; a blur of radius 1.5 px pulls it under 0.3
 SHARP_SHARE = 0.9  # of the cells that can be judged
 TRIES = 10
+KEPT_BYTES = 2**30  # of decoded photos, in every process
 
 
 class PhotoLibrary:
-    """Sharp photos of some folders, read on first use and kept as uint8."""
+    """Sharp photos of some folders, read when they are used; the latest KEPT_BYTES are kept."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         """List the photos below `folders`. Raises InputError if a folder holds none."""
@@ -33,7 +34,8 @@ class PhotoLibrary:
             if not found:
                 raise InputError(f"{folder} holds no photos", why="no file of a known image type")
             self.files += found
-        self._photos: dict[int, np.ndarray] = {}
+        self._photos: dict[int, np.ndarray] = {}  # the longest unused first
+        self._kept_bytes = 0
 
     def crop(self, rng: np.random.Generator, side: int) -> np.ndarray:
         """A sharp crop (side, side, 3) uint8 RGB, scaled down by a random factor up to 2.
@@ -66,12 +68,17 @@ class PhotoLibrary:
         return cv2.resize(window, (side, side), interpolation=cv2.INTER_AREA)
 
     def _photo(self, index: int) -> np.ndarray:
-        if index not in self._photos:
-            photo = cv2.imread(str(self.files[index]), cv2.IMREAD_COLOR)
-            if photo is None:
-                raise InputError(f"{self.files[index]} cannot be read as a photo")
-            self._photos[index] = cv2.cvtColor(photo, cv2.COLOR_BGR2RGB)
-        return self._photos[index]
+        if index in self._photos:
+            self._photos[index] = self._photos.pop(index)  # now the latest
+            return self._photos[index]
+        photo = cv2.imread(str(self.files[index]), cv2.IMREAD_COLOR)
+        if photo is None:
+            raise InputError(f"{self.files[index]} cannot be read as a photo")
+        self._photos[index] = photo = cv2.cvtColor(photo, cv2.COLOR_BGR2RGB)
+        self._kept_bytes += photo.nbytes
+        while self._kept_bytes > KEPT_BYTES and len(self._photos) > 1:
+            self._kept_bytes -= self._photos.pop(next(iter(self._photos))).nbytes
+        return photo
 
 
 def sharp_share(image: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Rendered pairs from sharp photos: one sample, and whole sets on disk by several processes."""
+"""Sets of rendered pairs on disk, made by several processes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ import numpy as np
 import torch
 
 from defocusfix.pairs.rendered import shard_folder, write_facts, write_shard
-from defocusfix.rendering.camera import random_camera, to_uint8
-from defocusfix.rendering.lens import LensBlur, LinearLayer, all_in_focus, blur_layers
 from defocusfix.rendering.photos import PhotoLibrary
-from defocusfix.rendering.scenes import Layer, random_scene
+from defocusfix.rendering.render import render
+from defocusfix.rendering.sample import random_sample
 
 
 @dataclass(frozen=True)
@@ -33,33 +32,6 @@ class RenderSettings:
     """Sample k of a set is a function of (seed, k)."""
     shard_size: int = 250
     """Crops that are written together, whole or not at all."""
-
-
-def render_sample(
-    rng: np.random.Generator, library: PhotoLibrary | None, size: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One pair: blurred and all-in-focus (size, size, 3) uint8, and the signed radius.
-
-    The radius is (size/2, size/2) float16, in pixels. All randomness comes from `rng`.
-    """
-    scene = random_scene(rng, library, size)
-    camera = random_camera(rng)
-
-    def linear(layer: Layer) -> LinearLayer:
-        alpha = None if layer.alpha is None else torch.from_numpy(layer.alpha)[None]
-        return LinearLayer(camera.to_linear(layer.colour), alpha, torch.from_numpy(layer.radius_px))
-
-    layers = [linear(layer) for layer in scene.layers]
-    lens = LensBlur(scene.aperture, scene.colour_shift_px, scene.diffraction_px)
-    inside = slice(scene.margin, scene.margin + size)
-    blurred = blur_layers(layers, lens)[:, inside, inside]
-    sharp, radius = all_in_focus(layers)
-    radius = radius[inside, inside].reshape(size // 2, 2, size // 2, 2)
-    return (
-        camera.expose(blurred, rng),
-        to_uint8(camera.develop(sharp[:, inside, inside])),
-        radius.mean(dim=(1, 3)).numpy().astype(np.float16),
-    )
 
 
 def render_set(settings: RenderSettings, folder: Path, *, processes: int) -> Iterator[int]:
@@ -94,11 +66,13 @@ def _start_worker(settings: RenderSettings, folder: Path) -> None:
 def _render_shard(number: int) -> None:
     settings: RenderSettings = _worker["settings"]  # type: ignore[assignment]
     library: PhotoLibrary | None = _worker["library"]  # type: ignore[assignment]
-    samples = [
-        render_sample(np.random.default_rng((settings.seed, k)), library, settings.size)
-        for k in range(number * settings.shard_size, (number + 1) * settings.shard_size)
-    ]
-    blurred, sharp, radius = (np.stack(arrays) for arrays in zip(*samples, strict=True))
+    pairs = []
+    for k in range(number * settings.shard_size, (number + 1) * settings.shard_size):
+        rng = np.random.default_rng((settings.seed, k))
+        # One at a time: on a processor, padding to the largest of a batch only costs.
+        pair = render([random_sample(rng, library, settings.size)], torch.device("cpu"))
+        pairs.append((pair.blurred, pair.all_in_focus, pair.radius_px.half()))
+    blurred, sharp, radius = (torch.cat(arrays).numpy() for arrays in zip(*pairs, strict=True))
     write_shard(_worker["folder"], number, blurred, sharp, radius)  # type: ignore[arg-type]
 
 

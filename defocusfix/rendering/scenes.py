@@ -1,4 +1,4 @@
-"""Scenes for the renderer: ordered layers with colour, coverage and a signed radius map.
+"""Scenes for the renderer: ordered layers with colour, coverage and a signed radius map; no torch.
 
 Depth comes from layers with planes and smooth relief and from cut-outs, the free substitute for
 a depth estimator; occlusion edges between them are where naive blur teaches halos.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from defocusfix.optics import Aperture, random_aperture
+from defocusfix.rendering.lens import UNSPREAD, Spread, random_lens
 from defocusfix.rendering.photos import PhotoLibrary, dead_leaves
 
 DEAD_LEAVES_SHARE = 0.1  # of sources, where there are photos too
@@ -27,17 +27,17 @@ class Layer:
 
     colour: np.ndarray  # (S, S, 3) uint8
     alpha: np.ndarray | None  # (S, S) float32 coverage in [0, 1]; None covers everything
-    radius_px: np.ndarray  # (S, S) float32, signed, positive behind the plane of focus
+    radius_px: np.ndarray  # float32, signed, positive behind the plane of focus; (S, S), or
+    # (1, 1) where it is the same everywhere
+    spread: Spread  # what the lens makes of it; no PSF reaches farther than the scene's margin
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Layers from back to front, seen through one aperture."""
+    """Layers from back to front as one lens sees them; the first one covers everything."""
 
     layers: tuple[Layer, ...]
-    aperture: Aperture
-    colour_shift_px: float  # longitudinal chromatic aberration, see optics.channel_radii
-    diffraction_px: float
+    size: int  # side of the inside, S = size + 2 * margin
     margin: int  # rim that feeds the blur of the inside and is cut away afterwards
 
 
@@ -47,19 +47,23 @@ def random_scene(rng: np.random.Generator, library: PhotoLibrary | None, size: i
     largest = max((max(abs(lo), abs(hi)) for lo, hi in radii), default=0.0)
     margin = 8 * math.ceil((min(largest * 1.15, LARGEST_RADIUS_PX) + 4) / 8)
     side = size + 2 * margin
-    layers = []
+    surfaces = []
     for position, (low, high) in enumerate(radii):
         colour = source(rng, library, side)
         alpha = _cut_out(rng, colour) if position else None
-        layers.append(Layer(colour, alpha, _surface(rng, side, low, high)))
-    has_colour_shift = largest > 1 and rng.random() < 0.4
+        surfaces.append((colour, alpha, _surface(rng, side, low, high)))
+    lens = random_lens(rng, largest)
+
+    def spread(alpha: np.ndarray | None, radius: np.ndarray) -> Spread:
+        if alpha is None and not radius.any():
+            return UNSPREAD  # the truth of an unblurred photo is the photo itself
+        return lens.spread(float(radius.min()), float(radius.max()), reach_px=margin)
+
     return Scene(
-        layers=tuple(layers),
-        aperture=random_aperture(rng),
-        colour_shift_px=float(rng.normal(0, 0.06 * largest)) if has_colour_shift else 0.0,
-        diffraction_px=float(rng.uniform(0, 0.5)) if rng.random() < 0.3 else 0.0,
-        margin=margin,
-    )
+        tuple(Layer(colour, alpha, radius, spread(alpha, radius))
+              for colour, alpha, radius in surfaces),
+        size, margin,
+    )  # fmt: skip
 
 
 def source(rng: np.random.Generator, library: PhotoLibrary | None, side: int) -> np.ndarray:
@@ -108,9 +112,9 @@ def _magnitude(rng: np.random.Generator) -> float:
 
 
 def _surface(rng: np.random.Generator, side: int, low: float, high: float) -> np.ndarray:
-    """A radius map (side, side) between `low` and `high`: constant, slanted or a smooth relief."""
+    """A radius map between `low` and `high`: constant (1, 1), or a slope or relief (side, side)."""
     if abs(high - low) < 0.1:
-        return np.full((side, side), (low + high) / 2, np.float32)
+        return np.full((1, 1), (low + high) / 2, np.float32)
     relief: np.ndarray
     if rng.random() < 0.7:
         angle = rng.uniform(0, 2 * np.pi)

@@ -1,0 +1,103 @@
+"""Processes that draw samples ahead of their use: sample k is a function of (seed, k); no torch."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import weakref
+from collections.abc import Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+import cv2
+import numpy as np
+
+from defocusfix.errors import TrainingError
+from defocusfix.rendering.photos import PhotoLibrary
+from defocusfix.rendering.sample import Sample, random_sample
+
+
+class SampleWorkers:
+    """Draws the samples of one library, seed and size. Safe to use from several threads."""
+
+    def __init__(
+        self, library: PhotoLibrary | None, *, seed: int, size: int, processes: int
+    ) -> None:
+        """processes: 0 draws every sample when it is taken, in the calling thread."""
+        self._source = (library, seed, size)
+        self._drawn_ahead: dict[int, Future[Sample]] = {}
+        self._lock = threading.Lock()
+        self._pool: ProcessPoolExecutor | None = None
+        if processes:
+            self._pool = ProcessPoolExecutor(
+                processes,
+                # A forked child would inherit the locks of this process's other threads.
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_start_worker,
+                initargs=self._source,
+            )
+            # Left to itself, a pool that is dropped just before the program ends may hang it: the
+            # interpreter wakes the pool's thread while that thread closes what it is woken by.
+            weakref.finalize(self, self._pool.shutdown, wait=True, cancel_futures=True)
+
+    def expect(self, numbers: Iterable[int]) -> None:
+        """Begin to draw the samples `numbers`, which are going to be taken once each."""
+        if self._pool is None:
+            return
+        with self._lock:
+            for number in numbers:
+                if number not in self._drawn_ahead:
+                    self._drawn_ahead[number] = self._pool.submit(_sample, number)
+
+    def take(self, numbers: Iterable[int]) -> list[Sample]:
+        """The samples `numbers`, waited for if they are not drawn yet.
+
+        Raises InputError if a photo cannot be read, TrainingError if a process was killed.
+        """
+        if self._pool is None:
+            with self._lock:
+                return [draw(*self._source, number) for number in numbers]
+        with self._lock:
+            futures = [
+                self._drawn_ahead.pop(number)
+                if number in self._drawn_ahead
+                else self._pool.submit(_sample, number)
+                for number in numbers
+            ]
+        try:
+            return [future.result() for future in futures]
+        except BrokenProcessPool as error:
+            raise TrainingError(
+                "a process that draws scenes for training was ended",
+                why="often the system does that when memory runs out",
+                fix="use fewer processes for it",
+            ) from error
+
+
+def draw(library: PhotoLibrary | None, seed: int, size: int, number: int) -> Sample:
+    """Sample `number` of a seed."""
+    return random_sample(np.random.default_rng((seed, number)), library, size)
+
+
+def _start_worker(library: PhotoLibrary | None, seed: int, size: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer, which then saves
+    cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _worker.update(library=library, seed=seed, size=size)
+
+
+def _end_with_parent() -> None:
+    """A killed trainer cannot stop its workers, and they would wait for it forever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _sample(number: int) -> Sample:
+    return draw(_worker["library"], _worker["seed"], _worker["size"], number)  # type: ignore[arg-type]
+
+
+_worker: dict[str, object] = {}  # what a worker process draws from
