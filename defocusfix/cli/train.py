@@ -40,9 +40,9 @@ def train(
 
     Examples:
 
-      defocusfix train --preset quick --set recipe.sets='["crops"]' -o runs/first
+      defocusfix train --preset focusnet-s --set recipe.crops='["crops"]' -o run
 
-      defocusfix train -o runs/first --resume --max-hours 2
+      defocusfix train -o run --resume --max-hours 2
     """
     from defocusfix.cli import output as talk
     from defocusfix.errors import UsageError

@@ -310,8 +310,8 @@ class Trainer:
 
 
 def _pinned(batch: Tensors) -> Tensors:
-    """Copies in memory that a GPU can read while the processor goes on."""
-    return {name: tensor.pin_memory() for name, tensor in batch.items()}
+    """Copies in memory that a GPU can read while the processor goes on; what is there stays."""
+    return {name: t if t.is_cuda else t.pin_memory() for name, t in batch.items()}
 
 
 @contextmanager

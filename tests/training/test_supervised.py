@@ -94,6 +94,12 @@ def test_the_preset_of_the_bundled_weights_is_read(crops):
 def test_settings_that_cannot_work_are_refused(crops):
     with pytest.raises(ValueError, match="crops is empty"):
         Config()
+    with pytest.raises(ValueError, match="contradict each other"):
+        Config(crops=(crops,), photos=(crops,))
+    with pytest.raises(ValueError, match="contradict each other"):
+        Config(crops=(crops,), renders_live=True)
+    with pytest.raises(ValueError, match="hold the windows, 192 px"):
+        Config(renders_live=True, live_size_px=128)
     with pytest.raises(ValueError, match="multiples of 16"):
         Config(crops=(crops,), windows_px=(100, 96))
     with pytest.raises(UsageError, match="crops"):

@@ -2,8 +2,9 @@
 
 Every sample trains all levels: the coarsest on the whole crop, the finer ones on windows of it, so
 that no level eats the others' time, and each on what the network itself made of the level below,
-detached. The map learns beside the trunk. At first the trunk is told the true radius, jittered;
-afterwards it lives with the map's.
+detached. The map comes first: it decides what the trunk may change, learns slowly, and alone costs
+a tenth. Then both learn side by side; if the map had no stage of its own, the trunk is told the
+true radius, jittered, until the map can be trusted.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from defocusfix.networks.focusnet import FocusNet
 from defocusfix.networks.pyramid import image_pyramid, nothing_known, restore_levels
 from defocusfix.pairs.rendered import RenderedSet
 from defocusfix.training.data import CropSource
+from defocusfix.training.live import LiveSource
 from defocusfix.training.losses import charbonnier, spectral_l1
 from defocusfix.training.recipe import (
     OptimiserConfig,
@@ -49,16 +51,30 @@ class Config:
 
     crops: tuple[Path, ...] = ()
     """Sets of rendered pairs to learn from; see `defocusfix render`."""
+    photos: tuple[Path, ...] = ()
+    """Instead of crops: folders of sharp photos, from which pairs are rendered during training."""
+    renders_live: bool = False
+    """Render during training; without photos, from procedural textures."""
+    live_size_px: int = 256
+    """Side of the pairs rendered during training, a multiple of 64."""
+    live_workers: int | None = None
+    """Processes that draw scenes for it; None takes all cores but one."""
     validation: Path | None = None
     """A rendered set from other photos, looked at in mid-training."""
+    training_data: str = "pairs rendered by defocusfix"
+    """What the weights say they were trained on."""
     network: str = "focusnet-s"
     """Which network is trained; see networks/build.py."""
     start_from: Path | None = None
     """Weights (.safetensors) to go on from; None starts from scratch."""
     batch_size: int = 16
     """Crops per step, over all processes."""
+    map_steps: int = 0
+    """Steps of the first stage, in which the map learns alone; 0 leaves it out."""
+    map_batch_size: int = 16
+    """Crops per step of that stage."""
     steps: int = 6000
-    """Steps of the run, where it is not ended by time."""
+    """Steps of the stage in which map and restoration learn together; 0 leaves it out."""
     windows_px: tuple[int, int] = (128, 96)
     """Side of the window trained at full size and at half size, in pixels of that level."""
     level_weights: tuple[float, float, float] = (1.0, 0.5, 0.25)
@@ -68,7 +84,7 @@ class Config:
     radius_weight: float = 0.1
     """Weight of the radius map's loss."""
     known_radius_share: float = 0.3
-    """Share of the run in which the trunk is told the true radius."""
+    """Share of the second stage in which the trunk is told the true radius."""
     optimiser: str = "adamw"
     """adamw or muon."""
     learning_rate: float = 8e-4
@@ -81,10 +97,25 @@ class Config:
     """Of the order of crops and of their variations."""
 
     def __post_init__(self) -> None:
-        if not self.crops:
-            raise ValueError("crops is empty: name at least one rendered set")
+        if self.crops and self.is_live:
+            raise ValueError("crops and photos or renders_live contradict each other: choose one")
+        if not self.crops and not self.is_live:
+            raise ValueError("crops is empty: name a rendered set, or photos to render from")
+        smallest = max(self.windows_px[0], 2 * self.windows_px[1])
+        if self.is_live and (self.live_size_px % 64 or self.live_size_px < smallest):
+            raise ValueError(
+                f"live_size_px must be a multiple of 64 and hold the windows, {smallest} px, "
+                f"got {self.live_size_px}"
+            )
+        if self.map_steps + self.steps < 1:
+            raise ValueError("map_steps and steps are both 0: nothing would be trained")
         if any(side % GRID for side in self.windows_px):
             raise ValueError(f"windows_px must be multiples of {GRID}, got {self.windows_px}")
+
+    @property
+    def is_live(self) -> bool:
+        """Whether pairs are rendered during training."""
+        return self.renders_live or bool(self.photos)
 
 
 def build(config: Config) -> Recipe:
@@ -94,35 +125,48 @@ def build(config: Config) -> Recipe:
         raise UsageError(f"the supervised recipe trains FocusNets, not {config.network!r}")
     if config.start_from is not None:
         network.load_state_dict(read_weights(config.start_from)[0])
-    source = CropSource([RenderedSet(folder) for folder in config.crops], seed=config.seed)
+    source = _source(config, network)
 
-    def batch(step: int, rank: int, world: int) -> Tensors:
-        tensors = source.batch(step, config.batch_size, rank, world)
-        rng = np.random.default_rng((config.seed, step, 1))
-        tensors["windows"] = torch.from_numpy(_windows(rng, tensors["blurred"], config.windows_px))
-        return tensors
+    def batches(size: int) -> Callable[[int, int, int], Tensors]:
+        def batch(step: int, rank: int, world: int) -> Tensors:
+            tensors = source.batch(step, size, rank, world)
+            rng = np.random.default_rng((config.seed, step, 1))
+            windows = _windows(rng, tensors["blurred"], config.windows_px)
+            return tensors | {"windows": torch.from_numpy(windows)}
 
+        return batch
+
+    rate = cosine(config.learning_rate, warm_up=config.warm_up, final=0.02)
+    map_stage = Stage(
+        name="map",
+        steps=max(1, config.map_steps),
+        batch=batches(config.map_batch_size),
+        forward=_forward(network, config, restores=False),
+        turns=(Turn(trains=("map",), weights={"radius": 1.0}, terms=_radius_terms),),
+        learning_rate=rate,
+    )
     weights = {f"pixel_{level}": weight for level, weight in enumerate(config.level_weights)}
     weights |= {
         f"spectral_{level}": config.spectral_weight * weight
         for level, weight in enumerate(config.level_weights)
     }
     weights["radius"] = config.radius_weight
-    stage = Stage(
-        name="rendered",
-        steps=config.steps,
-        batch=batch,
-        forward=_forward(network, config),
+    joint_stage = Stage(
+        name="joint",
+        steps=max(1, config.steps),
+        batch=batches(config.batch_size),
+        forward=_forward(network, config, restores=True),
         turns=(Turn(trains=("network",), weights=weights, terms=_terms),),
-        learning_rate=cosine(config.learning_rate, warm_up=config.warm_up, final=0.02),
+        learning_rate=rate,
     )
+    wanted = ((map_stage, config.map_steps), (joint_stage, config.steps))
     validate = None
     if config.validation is not None:
         validate = _validation(RenderedSet(config.validation))
     return Recipe(
         name="supervised",
-        modules={"network": network},
-        stages=(stage,),
+        modules={"network": network, "map": network.map},
+        stages=tuple(stage for stage, steps in wanted if steps),
         inference="network",
         spec=NetworkSpec(
             name=config.network,
@@ -131,16 +175,29 @@ def build(config: Config) -> Recipe:
             halo=HALO_PX,
             levels=LEVELS,
             licence="Apache-2.0",
-            training_data="pairs rendered by defocusfix.rendering from freely licensed photos",
+            training_data=config.training_data,
         ),
         validate=validate,
         optimisers={
-            "network": OptimiserConfig(
+            name: OptimiserConfig(
                 name=config.optimiser,  # type: ignore[arg-type]
                 weight_decay=config.weight_decay,
                 adamw_only=("head", "tail", "map.head", "map.tail"),
             )
+            for name in ("network", "map")
         },
+    )
+
+
+def _source(config: Config, network: nn.Module) -> CropSource | LiveSource:
+    if not config.is_live:
+        return CropSource([RenderedSet(folder) for folder in config.crops], seed=config.seed)
+    return LiveSource(
+        config.photos,
+        config.seed,
+        size=config.live_size_px,
+        device=lambda: next(network.parameters()).device,  # the trainer moves it after `build`
+        workers=config.live_workers,
     )
 
 
@@ -153,7 +210,9 @@ def _windows(rng: np.random.Generator, blurred: Tensor, sides: tuple[int, int]) 
     return np.stack([inner, outer])
 
 
-def _forward(network: FocusNet, config: Config) -> Callable[[Tensors, Progress], Tensors]:
+def _forward(
+    network: FocusNet, config: Config, *, restores: bool
+) -> Callable[[Tensors, Progress], Tensors]:
     def forward(batch: Tensors, progress: Progress) -> Tensors:
         images = image_pyramid(batch["blurred"], LEVELS)
         targets = image_pyramid(batch["all_in_focus"], LEVELS)
@@ -174,14 +233,16 @@ def _forward(network: FocusNet, config: Config) -> Callable[[Tensors, Progress],
                 below_top, below_left = corners[level + 1]
                 below = _cut(coarse, top // 2 - below_top, left // 2 - below_left, side // 2)
             radius = network.map(image, below[:, 3:])
-            known = _jittered(truth) if is_told else radius.detach()
-            restored = network.restore(image, below[:, :3], known)
-            wide = F.interpolate(radius.detach(), scale_factor=2.0, mode="bilinear")
-            coarse = torch.cat([restored.detach(), wide], dim=1)
-            outputs[f"restored_{level}"] = restored
-            outputs[f"target_{level}"] = _cut(targets[level], top, left, side)
             outputs[f"radius_{level}"] = radius
             outputs[f"radius_truth_{level}"] = truth
+            restored = image  # where only the map learns, which never looks at it
+            if restores:
+                known = _jittered(truth) if is_told else radius.detach()
+                restored = network.restore(image, below[:, :3], known)
+                outputs[f"restored_{level}"] = restored
+                outputs[f"target_{level}"] = _cut(targets[level], top, left, side)
+            wide = F.interpolate(radius.detach(), scale_factor=2.0, mode="bilinear")
+            coarse = torch.cat([restored.detach(), wide], dim=1)
         return outputs
 
     return forward
@@ -193,10 +254,13 @@ def _terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
         restored, target = outputs[f"restored_{level}"], outputs[f"target_{level}"]
         terms[f"pixel_{level}"] = charbonnier(restored, target)
         terms[f"spectral_{level}"] = spectral_l1(restored, target)
-    terms["radius"] = torch.stack(
-        [_radius_loss(outputs[f"radius_{n}"], outputs[f"radius_truth_{n}"]) for n in range(LEVELS)]
-    ).mean()
-    return terms
+    return terms | _radius_terms(outputs, batch, progress)
+
+
+def _radius_terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
+    levels = range(LEVELS)
+    losses = [_radius_loss(outputs[f"radius_{n}"], outputs[f"radius_truth_{n}"]) for n in levels]
+    return {"radius": torch.stack(losses).mean()}
 
 
 def _radius_loss(radius: Tensor, truth: Tensor) -> Tensor:
