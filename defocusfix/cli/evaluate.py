@@ -14,6 +14,7 @@ from defocusfix.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from defocusfix.evaluation.layouts import PairFiles
+    from defocusfix.evaluation.pairs import ImageDistance
     from defocusfix.evaluation.protocols import FloatImage, Restore, Restored
     from defocusfix.evaluation.report import Report
     from defocusfix.figures.contact_sheet import Panel
@@ -80,6 +81,15 @@ def evaluate(
         bool,
         typer.Option("--baselines", help="Also measure unsharp masking and Richardson-Lucy."),
     ] = False,
+    lpips: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.onnx",
+            help="With --input: also measure LPIPS, a learned distance that follows the eye. "
+            "Its weights do not come along: give them as an ONNX graph with two images "
+            "(B, 3, H, W) in [-1, 1] as inputs and one number as output.",
+        ),
+    ] = None,
     first: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Only the first N photos or rendered pairs."),
@@ -93,7 +103,10 @@ def evaluate(
     save: Annotated[
         Path | None,
         typer.Option(
-            metavar="CSV", rich_help_panel=RESULT, help="Save a row for every photo and method."
+            metavar="CSV",
+            rich_help_panel=RESULT,
+            help="Save a row for every photo and method, unrounded and without the means, so that "
+            "any program can go on from there.",
         ),
     ] = None,
     sheet: Annotated[
@@ -128,6 +141,9 @@ def evaluate(
         raise UsageError("--input goes with either --target or --layout")
     if target is not None and layout is not None:
         raise UsageError("--target and --layout contradict each other", fix="leave one of them out")
+    if lpips is not None and blurred is None:
+        raise UsageError("--lpips goes with --input", why="the other sets are not measured by it")
+    distance = None if lpips is None else _image_distance(lpips)
     methods = _methods(model, with_baselines=baselines)
     if brackets is not None:
         report, panels = _on_brackets(brackets, methods, first, wants_sheet=sheet is not None)
@@ -137,7 +153,7 @@ def evaluate(
         report, panels = _on_maps(maps, methods, first, threshold, wants_sheet=sheet is not None)
     else:
         files = _pair_files(blurred, target, layout)[:first]
-        report, panels = _on_pairs(files, methods, wants_sheet=sheet is not None)
+        report, panels = _on_pairs(files, methods, distance, wants_sheet=sheet is not None)
     _write(report, as_json=as_json, save=save)
     if sheet is not None:
         _write_sheet(sheet, panels)
@@ -157,6 +173,12 @@ def _methods(model: str | None, *, with_baselines: bool) -> dict[str, Restore]:
         return Restored(restoration.image, restoration.radius_px)
 
     return {**(BASELINES if with_baselines else {"input": untouched}), MODEL: restore}
+
+
+def _image_distance(graph: Path) -> ImageDistance:
+    from defocusfix.engines.lpips import open_lpips
+
+    return open_lpips(graph)
 
 
 def _on_brackets(
@@ -210,14 +232,18 @@ def _on_maps(
 
 
 def _on_pairs(
-    files: Sequence[PairFiles], methods: Mapping[str, Restore], *, wants_sheet: bool
+    files: Sequence[PairFiles],
+    methods: Mapping[str, Restore],
+    lpips: ImageDistance | None,
+    *,
+    wants_sheet: bool,
 ) -> tuple[Report, list[list[Panel]]]:
     from defocusfix.evaluation.pairs import read_pair, score_pairs
     from defocusfix.evaluation.report import pairs_report
     from defocusfix.evaluation.sheets import evenly, pair_rows
 
     with _counted(methods, len(files)) as counted:
-        scores = score_pairs(counted, map(read_pair, files))
+        scores = score_pairs(counted, map(read_pair, files), lpips)
     raw_only = len(files) - sum(s.alignment == "global" for s in scores[MODEL])
     if raw_only:
         output.warn(

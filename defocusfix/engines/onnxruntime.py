@@ -15,6 +15,7 @@ from defocusfix.engines.engine import FloatArray
 from defocusfix.errors import DeviceError, ModelError
 from defocusfix.network_spec import NetworkSpec
 
+MAKE_ONE = "give an ONNX file made by: defocusfix export RUN -o FILE.onnx"
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 ERRORS_ONLY, FATAL_ONLY = 3, 4
 
@@ -28,7 +29,7 @@ class OnnxRuntimeEngine:
     """
 
     def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None) -> None:
-        session = _session(path, _options(threads), device)
+        session = load_session(path, device=device, threads=threads)
         # What was asked for proves nothing; only the finished session tells.
         if device == "cuda" and session.get_providers()[0] != CUDA:
             raise cuda_missing("ONNX Runtime could not load its CUDA part and fell back to the CPU")
@@ -42,7 +43,7 @@ class OnnxRuntimeEngine:
         """Compute one batch; see `Engine.run`."""
         try:
             arrays = self._session.run(list(self.spec.outputs), dict(inputs))
-        except _runtime_errors() as error:
+        except runtime_errors() as error:
             raise DeviceError(
                 f"{self.name} could not compute a tile on {self.device}",
                 why=str(error).strip().splitlines()[0],
@@ -60,16 +61,15 @@ def cuda_missing(reason: str) -> DeviceError:
     )
 
 
-def _options(threads: int | None) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = threads or physical_cores()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = ERRORS_ONLY
-    return options
+def load_session(
+    path: Path, *, device: str = "cpu", threads: int | None = None, fix: str = MAKE_ONE
+) -> Any:
+    """An `onnxruntime.InferenceSession` of any graph; device and threads as in the class above.
 
-
-def _session(path: Path, options: onnxruntime.SessionOptions, device: str) -> Any:
+    fix: what to do about a file that is none. Raises ModelError for it, DeviceError where this
+    build of ONNX Runtime knows no CUDA.
+    """
+    options = _options(threads)
     if device == "cuda":
         if CUDA not in onnxruntime.get_available_providers():
             raise cuda_missing("this build has no CUDA part")
@@ -80,12 +80,39 @@ def _session(path: Path, options: onnxruntime.SessionOptions, device: str) -> An
     providers = [CUDA, CPU] if device == "cuda" else [CPU]
     try:
         return onnxruntime.InferenceSession(path, options, providers=providers)
-    except _load_errors() as error:
+    except load_errors() as error:
         raise ModelError(
-            f"{path.name} cannot be loaded",
-            why=str(error).strip().splitlines()[0],
-            fix="give an ONNX file made by: defocusfix export RUN -o FILE.onnx",
+            f"{path.name} cannot be loaded", why=str(error).strip().splitlines()[0], fix=fix
         ) from error
+
+
+def runtime_errors() -> tuple[type[Exception], ...]:
+    """What a session raises when it cannot compute, as for lack of memory."""
+    state = onnxruntime.capi.onnxruntime_pybind11_state
+    return (state.RuntimeException, state.Fail, state.EPFail)
+
+
+def load_errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises for a file that is no graph, or one that contradicts itself."""
+    state = onnxruntime.capi.onnxruntime_pybind11_state
+    return (
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.InvalidProtobuf,
+        state.NoSuchFile,
+        state.NotImplemented,
+        state.RuntimeException,
+    )
+
+
+def _options(threads: int | None) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = threads or physical_cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = ERRORS_ONLY
+    return options
 
 
 def _check_names(path: Path, session: Any, spec: NetworkSpec) -> None:
@@ -100,21 +127,3 @@ def _check_names(path: Path, session: Any, spec: NetworkSpec) -> None:
                 why=f"{kind} {sorted(names)} instead of {sorted(said)}",
                 fix="export it again with: defocusfix export RUN -o FILE.onnx",
             )
-
-
-def _runtime_errors() -> tuple[type[Exception], ...]:
-    state = onnxruntime.capi.onnxruntime_pybind11_state
-    return (state.RuntimeException, state.Fail, state.EPFail)
-
-
-def _load_errors() -> tuple[type[Exception], ...]:
-    state = onnxruntime.capi.onnxruntime_pybind11_state
-    return (
-        state.Fail,
-        state.InvalidArgument,
-        state.InvalidGraph,
-        state.InvalidProtobuf,
-        state.NoSuchFile,
-        state.NotImplemented,
-        state.RuntimeException,
-    )

@@ -1,10 +1,12 @@
 """Pairs of a blurred and an all-in-focus photo, raw and aligned side by side.
 
 Two shots of one scene never match exactly: the camera moved, focusing zoomed, the exposure
-changed with the aperture. Every output is therefore scored against three targets: as it is
-("raw"), after one shift, rotation and zoom ("global"), and after optical flow on top ("flow").
-The last two also have their exposure matched, one gain per channel in linear light. Targets
-are aligned to the untouched input, once, so that no method can influence its own target.
+changed with the aperture. Every output is therefore scored against four targets: as it is
+("raw"), after one shift, rotation and zoom ("global"), and on top of that after whole shifts of
+at most 2 px, tile by tile ("tiled"), or after optical flow ("flow"). The tiles are the control: a
+gain that only the flow finds is one of the flow. All but the raw one also have their exposure
+matched, one gain per channel in linear light. Targets are aligned to the untouched input, once,
+so that no method can influence its own target.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,13 +30,15 @@ from defocusfix.evaluation.pictures import read_picture
 from defocusfix.evaluation.protocols import FloatImage, Restore, restored_image
 from defocusfix.registration.flow import OpticalFlow, dis_flow, is_consistent
 from defocusfix.registration.global_ecc import align_globally
+from defocusfix.registration.local_shift import tiled_shifts
 from defocusfix.registration.warp import Flow, compose, inside, warp
 
 Mask = npt.NDArray[np.bool_]
-PerceptualDistance = Callable[[FloatImage, FloatImage], float]
-"""LPIPS or the like: two images (H, W, 3) in [0, 1] in, a distance out."""
+ImageDistance = Callable[[FloatImage, FloatImage], float]
+"""LPIPS: two images (H, W, 3) in [0, 1] in, a distance out."""
 
-ALIGNMENTS: Final = ("raw", "global", "flow")
+ALIGNMENTS: Final = ("raw", "global", "tiled", "flow")
+SEAM_PX: Final = 5  # half of the largest SSIM window, which must not look across a seam
 EXPOSURE_SIGMA_PX: Final = 4.0  # exposure is matched on smoothed photos, whatever their focus
 LEAST_SHARE: Final = 0.2  # of a photo that an alignment must leave, or it counts as failed
 
@@ -72,8 +76,8 @@ class PairScore:
     ssim_uniform: float
     ssim_gaussian: float
     mae: float
-    perceptual: float
-    """nan where no perceptual distance was handed in."""
+    lpips: float
+    """nan where no such distance was handed in."""
 
 
 def read_pair(files: PairFiles, flow: OpticalFlow = dis_flow) -> PairCase:
@@ -101,7 +105,13 @@ def pair_case(
         rest = flow(in_line.image, image)
         fine = compose(rest, coarse)
         trusted = is_consistent(rest, flow(image, in_line.image)) & inside(fine)
-        aligned = {"global": in_line, "flow": _aligned(image, target, fine, trusted)}
+        shifts = tiled_shifts(in_line.image, image)
+        tiled = compose(shifts, coarse)
+        aligned = {
+            "global": in_line,
+            "tiled": _aligned(image, target, tiled, inside(tiled) & _away_from_seams(shifts)),
+            "flow": _aligned(image, target, fine, trusted),
+        }
         targets |= {k: t for k, t in aligned.items() if t.mask.mean() >= LEAST_SHARE}
     return PairCase(name, image, targets)
 
@@ -116,11 +126,11 @@ def with_exposure_of(image: FloatImage, target: FloatImage, mask: Mask) -> Float
 
 
 def score_pair(
-    case: PairCase, output: FloatImage, perceptual: PerceptualDistance | None = None
+    case: PairCase, output: FloatImage, lpips: ImageDistance | None = None
 ) -> list[PairScore]:
     """Figures of a finished output (H, W, 3) in [0, 1], one per target of the case.
 
-    perceptual: a distance such as LPIPS; outside the mask it is shown the target itself.
+    lpips: outside the mask it is shown the target itself.
     """
     return [
         PairScore(
@@ -131,9 +141,7 @@ def score_pair(
             ssim_uniform=ssim_uniform(output, target.image, target.mask),
             ssim_gaussian=ssim_gaussian(output, target.image, target.mask),
             mae=mae(output, target.image, target.mask),
-            perceptual=float("nan")
-            if perceptual is None
-            else perceptual(_filled(output, target), target.image),
+            lpips=float("nan") if lpips is None else lpips(_filled(output, target), target.image),
         )
         for alignment, target in case.targets.items()
     ]
@@ -142,14 +150,14 @@ def score_pair(
 def score_pairs(
     methods: Mapping[str, Restore],
     cases: Iterable[PairCase],
-    perceptual: PerceptualDistance | None = None,
+    lpips: ImageDistance | None = None,
 ) -> dict[str, list[PairScore]]:
     """Scores by method, each pair aligned once and held only while it is scored."""
     scores: dict[str, list[PairScore]] = {name: [] for name in methods}
     for case in cases:
         for name, restore in methods.items():
             output, _ = restored_image(restore, case.image)
-            scores[name] += score_pair(case, output, perceptual)
+            scores[name] += score_pair(case, output, lpips)
     return scores
 
 
@@ -166,12 +174,19 @@ def mean_score(scores: Sequence[PairScore], alignment: str) -> PairScore | None:
         ssim_uniform=float(np.mean([score.ssim_uniform for score in chosen])),
         ssim_gaussian=float(np.mean([score.ssim_gaussian for score in chosen])),
         mae=float(np.mean([score.mae for score in chosen])),
-        perceptual=float(np.mean([score.perceptual for score in chosen])),
+        lpips=float(np.mean([score.lpips for score in chosen])),
     )
 
 
 def _aligned(image: FloatImage, target: FloatImage, flow: Flow, mask: Mask) -> Target:
     return Target(with_exposure_of(image, warp(target, flow), mask), mask)
+
+
+def _away_from_seams(flow: Flow) -> Mask:
+    """(H, W), True where `flow` is constant all around."""
+    window = np.ones((2 * SEAM_PX + 1,) * 2, np.uint8)
+    is_constant: Mask = (cv2.dilate(flow, window) == cv2.erode(flow, window)).all(axis=2)
+    return is_constant
 
 
 def _filled(output: FloatImage, target: Target) -> FloatImage:

@@ -69,7 +69,7 @@ def maps_report(scores: Mapping[str, Sequence[maps.MapScore]]) -> Report:
 
 
 def pairs_report(scores: Mapping[str, Sequence[pairs.PairScore]]) -> Report:
-    """Means by alignment: raw targets, globally aligned, aligned by flow."""
+    """Means by alignment of the targets: none, global, in tiles, by flow."""
     means: list[Row] = []
     for alignment in pairs.ALIGNMENTS:
         for method, photos in scores.items():
@@ -134,8 +134,8 @@ def _rendered_row(method: str, summary: rendered.RenderedSummary) -> Row:
 
 
 def _without_empty(row: Row) -> Row:
-    """The row without a perceptual distance that nobody measured."""
-    return {k: v for k, v in row.items() if k != "perceptual" or v == v}
+    """The row without an LPIPS that nobody measured."""
+    return {k: v for k, v in row.items() if k != "lpips" or v == v}
 
 
 def _as_text(key: str, value: Cell) -> str:

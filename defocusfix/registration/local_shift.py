@@ -1,9 +1,11 @@
-"""Small sub-pixel shifts that vary over the photo: what parallax and focus breathing leave.
+"""Small shifts that vary over the photo: what parallax and focus breathing leave.
 
-Source: Lucas and Kanade, An iterative image registration technique, 1981, with a Gaussian
-window and a ridge that keeps flat regions in place.
+Smooth and to fractions of a pixel, or tile by tile in whole pixels, which resamples nothing.
+Source of the first: Lucas and Kanade, An iterative image registration technique, 1981, with a
+Gaussian window and a ridge that keeps flat regions in place.
 """
 
+from itertools import product
 from typing import Final
 
 import cv2
@@ -15,6 +17,7 @@ LUMINANCE: Final = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. 601, on d
 BLUR_SIGMA_PX: Final = 2.0  # hides that one photo is sharper than the other
 WINDOW_SIGMA_PX: Final = 12.0  # neighbours that move alike: wider than any blur left to mend
 ITERATIONS: Final = 6
+LEAST_GAIN: Final = 1e-3  # of the squared error, which a shift of a tile must take off
 RIDGE: Final = 1e-6  # in squared display values per squared pixel, far below a visible edge
 
 
@@ -33,6 +36,41 @@ def local_shifts(moving: FloatImage, fixed: FloatImage, limit_px: float = 2.0) -
         length = np.hypot(flow[..., 0], flow[..., 1])
         flow *= np.minimum(1, limit_px / np.maximum(length, 1e-9))[..., None]
     return flow
+
+
+def tiled_shifts(
+    moving: FloatImage, fixed: FloatImage, limit_px: int = 2, tile_px: int = 64
+) -> Flow:
+    """The flow (H, W, 2) that shifts each tile of `moving` to where it fits `fixed` best.
+
+    Both (H, W, 3) in [0, 1]. Whole pixels, at most `limit_px` per axis, the least squared error of
+    smoothed luminance; a tile that no shift improves stays. Tiles have sides of about `tile_px`.
+    Raises ValueError if the sizes differ.
+    """
+    if moving.shape != fixed.shape:
+        raise ValueError(f"moving {moving.shape} and fixed {fixed.shape} differ in shape")
+    source, target = _smooth_luminance(moving), _smooth_luminance(fixed)
+    height, width = target.shape
+    rim = (limit_px,) * 4
+    wide = np.asarray(cv2.copyMakeBorder(source, *rim, cv2.BORDER_REFLECT_101))
+    rows, columns = _edges(height, tile_px), _edges(width, tile_px)
+    steps = range(-limit_px, limit_px + 1)
+    shifts = np.array(sorted(product(steps, steps), key=lambda shift: np.hypot(*shift)))
+    errors = []
+    for x, y in shifts + limit_px:
+        error = np.square(wide[y : y + height, x : x + width] - target)
+        by_row = np.add.reduceat(error, rows[:-1], axis=0)
+        errors.append(np.add.reduceat(by_row, columns[:-1], axis=1))
+    errors[0] *= 1 - LEAST_GAIN  # of no shift, the shortest
+    best = shifts[np.argmin(errors, axis=0)]  # (tiles down, tiles across, 2)
+    flow = best.repeat(np.diff(rows), axis=0).repeat(np.diff(columns), axis=1)
+    return np.asarray(flow, np.float32)
+
+
+def _edges(length: int, tile_px: int) -> list[int]:
+    """Where tiles begin, and the end of the last; as even as whole numbers allow."""
+    count = max(1, round(length / tile_px))
+    return [length * number // count for number in range(count + 1)]
 
 
 def _step(source: FloatImage, target: FloatImage) -> Flow:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from defocusfix.evaluation.baselines import unsharp_mask
 from defocusfix.pairs.rendered import write_facts, write_shard
+from tests.engines.image_distances import mean_square
 from tests.evaluation.scenes import blurred, bracket, texture
 
 
@@ -114,8 +115,29 @@ def test_pairs_are_measured_raw_and_aligned(defocusfix, two_folders, as_layout):
     )
     told = defocusfix("evaluate", *where, "--json", "--sheet", two_folders / "sheet.png")
     means = {(row["alignment"], row["method"]): row for row in json.loads(told.stdout)["means"]}
-    assert {alignment for alignment, _ in means} == {"raw", "global", "flow"}
+    assert {alignment for alignment, _ in means} == {"raw", "global", "tiled", "flow"}
     assert means["raw", "model"]["psnr_db"] > means["raw", "input"]["psnr_db"]
+
+
+def test_lpips_is_one_more_column_where_its_graph_is_given(defocusfix, two_folders):
+    graph, table = two_folders / "lpips.onnx", two_folders / "scores.csv"
+    mean_square(graph)
+    where = ("--input", two_folders, "--layout", "pairs")
+    assert "lpips" not in defocusfix("evaluate", *where).stdout
+    told = defocusfix("evaluate", *where, "--lpips", graph, "--save", table)
+    assert told.exit_code == 0
+    assert told.stdout.splitlines()[0].split()[-1] == "lpips"
+    with table.open(newline="") as lines:
+        assert all(float(row["lpips"]) >= 0 for row in csv.DictReader(lines))
+
+
+def test_a_graph_that_is_no_distance_is_told_before_any_photo_is_read(defocusfix, two_folders):
+    (two_folders / "lpips.onnx").write_bytes(b"no graph")
+    where = ("--input", two_folders / "missing", "--layout", "pairs")
+    told = defocusfix("evaluate", *where, "--lpips", two_folders / "lpips.onnx")
+    assert told.exit_code == 5
+    assert "lpips.onnx cannot be loaded" in told.stderr
+    assert "two images" in told.stderr
 
 
 def test_a_pair_that_cannot_be_aligned_is_told(defocusfix, tmp_path):
@@ -134,6 +156,7 @@ def test_a_pair_that_cannot_be_aligned_is_told(defocusfix, tmp_path):
         ("--input", "a"),
         ("--brackets", "a", "--target", "b"),
         ("--input", "a", "--target", "b", "--layout", "dpdd"),
+        ("--brackets", "a", "--lpips", "b.onnx"),
     ],
 )
 def test_a_request_that_is_not_one_measurement_is_refused(defocusfix, words):

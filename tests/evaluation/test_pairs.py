@@ -28,7 +28,7 @@ def by_alignment(scores):
 
 def test_a_pair_in_line_scores_alike_raw_and_aligned():
     scores = by_alignment(score_pair(pair_case("one", BLURRED, SHARP), BLURRED))
-    assert scores.keys() == {"raw", "global", "flow"}
+    assert scores.keys() == {"raw", "global", "tiled", "flow"}
     assert scores["global"].psnr_db == pytest.approx(scores["raw"].psnr_db, abs=0.3)
 
 
@@ -39,6 +39,19 @@ def test_a_shifted_and_darker_target_is_brought_to_the_input():
     assert scores["raw"].psnr_db < 18
     assert scores["global"].psnr_db > 30
     assert scores["global"].ssim_uniform > 0.95 > scores["raw"].ssim_uniform
+
+
+def test_tiles_follow_what_moved_by_whole_pixels_and_leave_their_seams_out():
+    photo = texture(128, 192)
+    flow = np.zeros((128, 192, 2), np.float32)
+    flow[:, 64:128, 0] = 2  # the middle third, which no global alignment can follow
+    case = pair_case("one", blurred(photo, 1.0), warp(photo, flow), flow=lambda *_: 0 * flow)
+    scores = by_alignment(score_pair(case, photo))
+    assert scores["tiled"].psnr_db > scores["global"].psnr_db + 3
+    assert scores["flow"].psnr_db == pytest.approx(scores["global"].psnr_db, abs=0.5)
+    mask = case.targets["tiled"].mask
+    assert not mask[20:-20, 60:68].any()
+    assert mask[20:-20, 20:50].all()
 
 
 def test_a_target_of_another_scene_counts_as_raw_only():
@@ -58,15 +71,15 @@ def test_exposure_is_matched_by_one_gain_per_channel_in_linear_light():
     assert np.abs(matched - image).max() < 1e-3
 
 
-def test_a_perceptual_distance_that_is_handed_in_is_reported():
+def test_a_learned_distance_that_is_handed_in_is_reported():
     case = pair_case("one", BLURRED, SHARP)
 
     def distance(image, target):
         return float(np.abs(image - target).max())
 
     measured = by_alignment(score_pair(case, BLURRED, distance))
-    assert measured["raw"].perceptual == pytest.approx(float(np.abs(BLURRED - SHARP).max()))
-    assert np.isnan(score_pair(case, BLURRED)[0].perceptual)
+    assert measured["raw"].lpips == pytest.approx(float(np.abs(BLURRED - SHARP).max()))
+    assert np.isnan(score_pair(case, BLURRED)[0].lpips)
 
 
 def test_methods_are_scored_pair_by_pair_and_averaged_by_alignment():

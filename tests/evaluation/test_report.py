@@ -58,7 +58,9 @@ def test_pairs_are_grouped_by_alignment_with_the_input_first():
     found = report.pairs_report(pairs.score_pairs(methods, [case]))
     first = [(row["alignment"], row["method"]) for row in found.means][:3]
     assert first == [("raw", "input"), ("raw", "truth"), ("global", "input")]
-    assert "perceptual" not in found.means[0]
+    assert "lpips" not in found.means[0]
+    measured = pairs.score_pairs(methods, [case], lambda image, target: 0.25)
+    assert {row["lpips"] for row in report.pairs_report(measured).means} == {0.25}
 
 
 def test_maps_have_a_row_per_method():

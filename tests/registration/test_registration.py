@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from defocusfix.registration.flow import dis_flow, is_consistent
 from defocusfix.registration.global_ecc import align_globally
-from defocusfix.registration.local_shift import local_shifts
+from defocusfix.registration.local_shift import local_shifts, tiled_shifts
 from defocusfix.registration.warp import affine_flow, compose, inside, warp
 from tests.evaluation.scenes import blurred, texture
 
@@ -91,6 +91,30 @@ def test_flat_photos_have_no_local_shift():
     assert not local_shifts(flat, flat).any()
 
 
+def test_each_tile_gets_the_whole_shift_that_suits_it_best():
+    is_left = (np.arange(SIZE[1]) < 64)[None, :, None]
+    flow = np.where(is_left, constant_flow(2, -1), constant_flow(-1, 0))
+    found = tiled_shifts(PHOTO, blurred(warp(PHOTO, flow), 1.0), tile_px=32)
+    assert found.dtype == np.float32
+    wrong = (found != flow).any(axis=2)
+    assert not wrong[:, :32].any()
+    assert not wrong[:, 96:].any()
+
+
+@given(limit_px=st.integers(0, 3), tile_px=st.integers(8, 200), seed=st.integers(0, 99))
+def test_tiled_shifts_are_whole_and_within_their_limit(limit_px, tile_px, seed):
+    photo, other = texture(24, 40, seed), texture(24, 40, seed + 100)
+    found = tiled_shifts(photo, other, limit_px, tile_px)
+    assert found.shape == (24, 40, 2)
+    assert np.array_equal(found, np.rint(found))
+    assert np.abs(found).max() <= limit_px
+
+
+def test_a_tile_without_anything_to_hold_on_to_stays_in_place():
+    flat = np.full((20, 30, 3), 0.4, np.float32)
+    assert not tiled_shifts(flat, 0.5 * flat).any()
+
+
 def test_optical_flow_lays_the_moving_photo_on_the_fixed_one():
     fixed = warp(PHOTO, constant_flow(2.5, -1.5))
     flow = dis_flow(PHOTO, fixed)
@@ -105,7 +129,7 @@ def test_only_a_flow_that_returns_is_consistent():
     assert not is_consistent(there, there).any()
 
 
-@pytest.mark.parametrize("method", [align_globally, local_shifts, dis_flow])
+@pytest.mark.parametrize("method", [align_globally, local_shifts, tiled_shifts, dis_flow])
 def test_photos_of_unequal_size_are_refused(method):
     with pytest.raises(ValueError, match="differ in shape"):
         method(PHOTO, PHOTO[:-1])
