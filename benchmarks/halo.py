@@ -1,0 +1,68 @@
+"""How far a network's result at one place depends on the photo around it.
+
+    python benchmarks/halo.py photo.jpg [--model FILE] [--tile 512]
+
+Restores the middle of a photo once as a whole and once in tiles, for several halos, and prints the
+largest and the 99.9th percentile difference of the restored image (in steps of 1/255) and of the
+radius map (in pixels). The halo that a model ships with is the smallest one here whose largest
+image difference stays under one step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from defocusfix.engines.engine import Engine, FloatArray
+from defocusfix.engines.select import open_engine
+from defocusfix.network_spec import NetworkSpec
+from defocusfix.photo.read import read_photo
+from defocusfix.restoration.restorer import Restorer, model_file
+from defocusfix.restoration.settings import RestoreSettings
+
+HALOS_PX = (32, 48, 64, 80, 96, 128, 160)
+SIDE_PX = 1024
+
+
+class OtherHalo:
+    """An engine that says it needs another halo."""
+
+    def __init__(self, engine: Engine, halo: int) -> None:
+        self._engine = engine
+        self.spec: NetworkSpec = dataclasses.replace(engine.spec, halo=halo)
+        self.name, self.device = engine.name, engine.device
+
+    def run(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        return self._engine.run(inputs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--tile", type=int, default=512)
+    options = parser.parse_args()
+
+    engine = open_engine(model_file(options.model), device="cpu", threads=None)
+    image = read_photo(options.photo).to_float()[..., :3]
+    top, left = (max(0, (side - SIDE_PX) // 2) for side in image.shape[:2])
+    image = np.ascontiguousarray(image[top : top + SIDE_PX, left : left + SIDE_PX])
+    whole = Restorer(engine, RestoreSettings(tile=0))(image)
+    print(f"{options.photo.name}, {image.shape[1]}x{image.shape[0]}, tiles of {options.tile} px")
+    print("halo px   image, steps of 1/255: largest, 99.9 %   radius, px: largest, 99.9 %")
+    for halo in HALOS_PX:
+        tiled = Restorer(OtherHalo(engine, halo), RestoreSettings(tile=options.tile))(image)
+        steps = np.abs(tiled.image - whole.image) * 255
+        line = f"{halo:7d}   {steps.max():10.3f} {np.quantile(steps, 0.999):10.4f}"
+        if tiled.radius_px is not None and whole.radius_px is not None:
+            pixels = np.abs(tiled.radius_px - whole.radius_px)
+            line += f"   {pixels.max():10.3f} {np.quantile(pixels, 0.999):10.4f}"
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
