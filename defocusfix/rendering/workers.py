@@ -7,9 +7,10 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -46,7 +47,7 @@ class SampleWorkers:
         """Begin to draw the samples `numbers`, which are going to be taken once each."""
         if self._pool is None:
             return
-        with self._lock:
+        with _ended_process_reported(), self._lock:
             for number in numbers:
                 if number not in self._drawn_ahead:
                     self._drawn_ahead[number] = self._pool.submit(_sample, number)
@@ -59,21 +60,28 @@ class SampleWorkers:
         if self._pool is None:
             with self._lock:
                 return [draw(*self._source, number) for number in numbers]
-        with self._lock:
-            futures = [
-                self._drawn_ahead.pop(number)
-                if number in self._drawn_ahead
-                else self._pool.submit(_sample, number)
-                for number in numbers
-            ]
-        try:
+        with _ended_process_reported():
+            with self._lock:
+                futures = [
+                    self._drawn_ahead.pop(number)
+                    if number in self._drawn_ahead
+                    else self._pool.submit(_sample, number)
+                    for number in numbers
+                ]
             return [future.result() for future in futures]
-        except BrokenProcessPool as error:
-            raise TrainingError(
-                "a process that draws scenes for training was ended",
-                why="often the system does that when memory runs out",
-                fix="use fewer processes for it",
-            ) from error
+
+
+@contextmanager
+def _ended_process_reported() -> Iterator[None]:
+    """Handing work to a pool fails like waiting for it once one of its processes has ended."""
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise TrainingError(
+            "a process that draws scenes for training was ended",
+            why="often the system does that when memory runs out",
+            fix="use fewer processes for it",
+        ) from error
 
 
 def draw(library: PhotoLibrary | None, seed: int, size: int, number: int) -> Sample:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 from defocusfix.bundled import bundled_models_folder
 from defocusfix.engines.select import open_engine
 from defocusfix.errors import ModelError, UsageError
+from defocusfix.optics import disc
+from defocusfix.rendering.photos import dead_leaves
 from defocusfix.restoration import Restorer, RestoreSettings, open_restorer
 from defocusfix.restoration import restorer as restorer_module
 from tests.restoration import small_networks
@@ -159,14 +162,27 @@ def test_a_model_is_named_by_file_folder_or_bundled_name(tmp_path, monkeypatch):
         open_restorer(tmp_path / "nothing.onnx")
 
 
-def test_the_bundled_weights_restore_a_small_picture():
+def textured_picture():
+    return (dead_leaves(np.random.default_rng(0), 192) / np.float32(255)).astype(np.float32)
+
+
+def squared_error(image, truth):
+    return float(((image - truth) ** 2).mean())
+
+
+def test_the_bundled_weights_ship_and_bring_a_blurred_picture_closer_to_the_truth():
     assert (bundled_models_folder() / "focusnet-s" / "model.onnx").is_file()
-    restorer = open_restorer(device="cpu", threads=1)
-    assert restorer.spec.name == "focusnet-s"
-    picture = np.repeat(np.linspace(0, 1, 80, dtype=np.float32)[None, :, None], 70, 0)
-    picture = np.repeat(picture, 3, axis=2)
-    restoration = restorer(picture)
-    assert restoration.image.shape == picture.shape
-    assert np.abs(restoration.image - picture).mean() < 0.05
-    assert restoration.radius_px.shape == (70, 80)
-    assert restoration.radius_px.min() >= 0
+    sharp = textured_picture()
+    blurred = cv2.filter2D(sharp, -1, disc(3.0), borderType=cv2.BORDER_REFLECT).clip(0, 1)
+    restoration = open_restorer(device="cpu", threads=1)(blurred)
+    assert restoration.model == "focusnet-s"
+    assert restoration.radius_px.shape == sharp.shape[:2]
+    assert 2 < np.median(restoration.radius_px) < 4.5  # the disc's radius is 3
+    assert squared_error(restoration.image, sharp) < 0.95 * squared_error(blurred, sharp)
+
+
+def test_the_bundled_weights_leave_a_sharp_picture_alone():
+    sharp = textured_picture()
+    restoration = open_restorer(device="cpu", threads=1)(sharp)
+    assert np.median(restoration.radius_px) < 0.25
+    assert squared_error(restoration.image, sharp) < 10**-4.5  # kept by 45 dB
