@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from defocusfix.errors import UsageError
+from defocusfix.evaluation.protocols import Restored
+from defocusfix.evaluation.rendered import score_rendered, summarise
 from defocusfix.network_spec import NetworkSpec
 from defocusfix.networks.build import build_network
 from defocusfix.networks.focusnet import FocusNet
@@ -42,7 +44,7 @@ from defocusfix.training.weights import read_weights
 LEVELS = 3
 HALO_PX = 64
 GRID = 16  # windows start on the network's size multiple
-BANDS_PX = ((0.0, 0.5), (0.5, 1.5), (1.5, 4.0), (4.0, 10.0), (10.0, 24.0))
+VALIDATION_PAIRS, VALIDATION_PICTURES = 64, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,48 +284,35 @@ def _cut(values: Tensor, top: int, left: int, side: int) -> Tensor:
     return values[:, :, top : top + side, left : left + side]
 
 
-def _validation(rendered: RenderedSet, count: int = 64) -> Callable[[nn.Module], Validation]:
-    """Gain over the input by radius band, and the map's error, on the first `count` pairs."""
+def _validation(rendered: RenderedSet) -> Callable[[nn.Module], Validation]:
+    """The scores of `defocusfix evaluate --rendered` on the first pairs, and some to look at."""
+    pairs = [rendered[k] for k in range(min(VALIDATION_PAIRS, len(rendered)))]
 
     def validate(network: nn.Module) -> Validation:
-        gains: dict[str, list[float]] = {f"gain_{low:g}_{high:g}": [] for low, high in BANDS_PX}
-        near, far, pictures = [], [], {}
         device = next(network.parameters()).device
-        for k in range(min(count, len(rendered))):
-            blurred, sharp, signed = rendered[k]
-            image, target = _tensor(blurred, device), _tensor(sharp, device)
-            truth = np.abs(signed.astype(np.float32))
+        outputs: list[np.ndarray] = []
+
+        def restore(image: np.ndarray) -> Restored:
+            batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)
             with torch.no_grad():
-                restored, radius = restore_levels(network, image, LEVELS)[0]
-            before = _halved((image - target).square().mean(dim=1))
-            after = _halved((restored.float().clamp(0, 1) - target).square().mean(dim=1))
-            for (low, high), name in zip(BANDS_PX, gains, strict=True):
-                inside = (truth >= low) & (truth < high)
-                if inside.mean() > 0.02:
-                    floor = 1e-6  # 60 dB: a pair that is exact already counts as no gain
-                    ratio = (before[inside].mean() + floor) / (after[inside].mean() + floor)
-                    gains[name].append(10 * float(np.log10(ratio)))
-            error = np.abs(_halved(radius.float()[:, 0]) - truth)
-            near.append(error[truth < 8].mean() if (truth < 8).any() else np.nan)
-            strong = truth >= 8
-            far.append((error[strong] / truth[strong]).mean() if strong.any() else np.nan)
-            if k < 12:
-                shown = np.clip(restored[0].float().permute(1, 2, 0).cpu().numpy(), 0, 1)
-                row = [blurred, np.round(shown * 255).astype(np.uint8), sharp]
-                pictures[f"pair_{k:02d}"] = np.hstack(row)
-        metrics = {name: float(np.mean(values)) for name, values in gains.items() if values}
-        metrics["radius_mae_px"] = float(np.nanmean(near))
-        metrics["radius_relative_error"] = float(np.nanmean(far))
-        return Validation(metrics, pictures)
+                restored, radius = restore_levels(network, batch, LEVELS)[0]
+            outputs.append(restored[0].permute(1, 2, 0).cpu().numpy().clip(0, 1))
+            return Restored(outputs[-1], radius[0, 0].cpu().numpy())
+
+        summary = summarise(score_rendered(restore, pairs), "all")
+        metrics = {f"gain_{band}": gain for band, gain in summary.gains_db.items()}
+        metrics["kept_db"] = summary.kept_db
+        metrics["radius_mae_px"] = summary.map_error_px
+        metrics["radius_relative_error"] = summary.map_relative_error
+        shown = zip(pairs[:VALIDATION_PICTURES], outputs, strict=False)
+        return Validation(
+            metrics,
+            {
+                f"pair_{k:02d}": np.hstack(
+                    [blurred, np.round(output * 255).astype(np.uint8), sharp]
+                )
+                for k, ((blurred, sharp, _), output) in enumerate(shown)
+            },
+        )
 
     return validate
-
-
-def _tensor(image: np.ndarray, device: torch.device) -> Tensor:
-    """(H, W, 3) uint8 -> (1, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(image / np.float32(255)).permute(2, 0, 1)[None].to(device)
-
-
-def _halved(values: Tensor) -> np.ndarray:
-    """(1, H, W) -> (H/2, W/2) averages."""
-    return F.avg_pool2d(values[None], 2)[0, 0].cpu().numpy()
