@@ -13,6 +13,8 @@ SUBSAMPLINGS = (
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
 )
+GALLERY_SHARE = 0.25
+SHARPENED_SHARE = 0.4  # by the camera itself
 
 
 @dataclass(frozen=True)
@@ -32,18 +34,31 @@ class Camera:
 
 
 def random_camera(rng: np.random.Generator) -> Camera:
-    """A plausible camera: mostly low noise, often some sharpening, JPEG on six photos of ten."""
+    """A plausible camera: mostly low noise, often some sharpening, JPEG on seven photos of ten.
+
+    A quarter of the photos went through a web gallery: scaled down, which halves the noise and
+    sharpens at the finest scale, and saved again, smaller.
+    """
     noise = math.exp(rng.uniform(math.log(0.0005), math.log(0.02)))  # at mid grey, linear 0.18
     shot_share = float(rng.uniform(0.3, 0.95))
+    kind = rng.random()
+    sharpening, sharpening_px = 0.0, 1.0
+    lowest_quality = 70
+    if kind < GALLERY_SHARE:
+        noise /= 2
+        sharpening, sharpening_px = float(rng.uniform(0.2, 2.0)), float(rng.uniform(0.4, 0.7))
+        lowest_quality = 50
+    elif kind < GALLERY_SHARE + SHARPENED_SHARE:
+        sharpening, sharpening_px = float(rng.uniform(0.1, 1.2)), float(rng.uniform(0.5, 1.3))
     return Camera(
         contrast=float(rng.uniform(0, 0.4)),
         highlight_gain=math.exp(rng.uniform(0, math.log(6))) if rng.random() < 0.5 else 1.0,
         read_noise=noise * math.sqrt(1 - shot_share),
         shot_noise=noise**2 * shot_share / 0.18,
         noise_is_correlated=bool(rng.random() < 0.5),
-        softness_px=float(rng.uniform(0.2, 0.6)) if rng.random() < 0.4 else 0.0,
-        sharpening=float(rng.uniform(0.1, 1.2)) if rng.random() < 0.5 else 0.0,
-        sharpening_px=float(rng.uniform(0.5, 1.3)),
-        jpeg_quality=int(rng.integers(70, 99)) if rng.random() < 0.6 else None,
+        softness_px=float(rng.uniform(0.15, 0.4)) if rng.random() < 0.3 else 0.0,
+        sharpening=sharpening,
+        sharpening_px=sharpening_px,
+        jpeg_quality=int(rng.integers(lowest_quality, 99)) if rng.random() < 0.7 else None,
         jpeg_subsampling=SUBSAMPLINGS[int(rng.choice(3, p=[0.4, 0.15, 0.45]))],
     )

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 CHARBONNIER_EPSILON = 1e-3  # Lai et al., LapSRN (2017): below it the loss is quadratic
+LOG_ERROR_FLOOR = 1e-5
 
 
 def charbonnier(prediction: Tensor, target: Tensor, epsilon: float = CHARBONNIER_EPSILON) -> Tensor:
@@ -30,6 +31,19 @@ def spectral_l1(prediction: Tensor, target: Tensor) -> Tensor:
     _refuse_broadcasting(prediction, target)
     difference = (prediction.float() - target.float()).contiguous()
     return torch.fft.rfft2(difference, norm="ortho").abs().mean()
+
+
+def log_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean over the batch of the logarithm of each picture's mean square error.
+
+    prediction, target: (B, C, H, W) in [0, 1]. It is the PSNR but for a factor, so that a slightly
+    blurred picture counts as much as one that is blurred beyond repair. Errors under
+    LOG_ERROR_FLOOR, 50 dB, pull no more.
+    Source: the PSNR loss of Chen et al., HINet (2021), per picture and with a floor.
+    """
+    _refuse_broadcasting(prediction, target)
+    errors = (prediction.float() - target.float()).square().mean(dim=(1, 2, 3))
+    return torch.log(errors + LOG_ERROR_FLOOR).mean()
 
 
 def _refuse_broadcasting(prediction: Tensor, target: Tensor) -> None:

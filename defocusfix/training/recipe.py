@@ -120,6 +120,8 @@ class Validation:
     """What a look at the network in mid-training found."""
 
     metrics: dict[str, float]
+    score: float
+    """How good the network is, the higher the better; the best one seen is kept."""
     pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     """(H, W, 3) RGB by file-name stem."""
 

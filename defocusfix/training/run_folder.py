@@ -4,6 +4,7 @@ config.toml          every setting, resolved
 environment.json     versions, machine, command
 last.ckpt            everything that resuming needs
 weights.safetensors  the averaged inference module at the last save, with its NetworkSpec
+best.safetensors     the same as it was when validation scored it highest
 metrics.jsonl        one object per row: {"kind": "train" | "validation", ...}
 metrics.csv          the train rows as a table
 validation.csv       the validation rows as a table
@@ -40,6 +41,7 @@ class RunFolder:
         self.environment = path / "environment.json"
         self.checkpoint = path / "last.ckpt"
         self.weights = path / "weights.safetensors"
+        self.best_weights = path / "best.safetensors"
         self.samples = path / "samples"
         self.metrics = path / "metrics.jsonl"
         self.log = path / "log.txt"

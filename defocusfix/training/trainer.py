@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import FrameType
 from typing import Literal
 
@@ -85,6 +87,7 @@ class Trainer:
         self._total_steps = 0
         self._samples = 0
         self._validated_at = -1
+        self._best_score = -math.inf
         self._signal = 0
 
     def resume(self) -> None:
@@ -184,7 +187,7 @@ class Trainer:
         bad_step = self._step
         self._restore(read_checkpoint(self.folder.checkpoint))
         if self.processes.leads:
-            self._write_weights()
+            self._write_weights(self.folder.weights)
             self.folder.add_log(f"not finite at step {bad_step} of {stage.name}: {found}")
         return TrainingError(
             f"a loss or gradient of batch {bad_step} in stage {stage.name!r} is not finite",
@@ -223,8 +226,11 @@ class Trainer:
         with torch.no_grad():
             found = self.recipe.validate(self.average.module)
         row = {"kind": "validation", "step": self._total_steps, "seconds": self._elapsed()}
-        self.folder.add_row(row | found.metrics)
+        self.folder.add_row(row | found.metrics | {"score": found.score})
         self.folder.add_pictures(self._total_steps, found.pictures)
+        if found.score > self._best_score:
+            self._best_score = found.score
+            self._write_weights(self.folder.best_weights)
         console.say(f"validation at step {self._total_steps}  {listed(found.metrics)}")
 
     def _log(self, stage: Stage, progress: Progress, meter: Meter, console: RunConsole) -> None:
@@ -263,16 +269,17 @@ class Trainer:
                 total_steps=self._total_steps,
                 samples=self._samples,
                 elapsed_seconds=self._elapsed(),
+                best_score=self._best_score,
                 modules={n: dict(m.state_dict()) for n, m in self.recipe.modules.items()},
                 optimisers={n: o.state_dict() for n, o in self.optimisers.items()},
                 average=dict(self.average.module.state_dict()),
                 average_updates=self.average.updates,
             ),
         )
-        self._write_weights()
+        self._write_weights(self.folder.weights)
 
-    def _write_weights(self) -> None:
-        write_weights(self.folder.weights, self.average.module.state_dict(), self._spec)
+    def _write_weights(self, path: Path) -> None:
+        write_weights(path, self.average.module.state_dict(), self._spec)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         """Take the state of `checkpoint`. Raises ModelError if it belongs to another recipe."""
@@ -295,6 +302,7 @@ class Trainer:
         self._step = checkpoint.step
         self._total_steps = checkpoint.total_steps
         self._samples = checkpoint.samples
+        self._best_score = checkpoint.best_score
 
     def _described(self) -> str:
         inference = self.recipe.modules[self.recipe.inference]

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from defocusfix.training.losses import charbonnier, spectral_l1
+from defocusfix.training.losses import charbonnier, log_error, spectral_l1
 from defocusfix.training.recipe import Progress
 from defocusfix.training.schedule import constant, cosine, ramp
 
@@ -39,20 +39,31 @@ def test_the_spectral_loss_agrees_with_numpy(seed, height, width):
     assert found == pytest.approx(expected, rel=1e-4)
 
 
+def test_halving_the_error_of_any_picture_lowers_the_log_error_alike():
+    target = torch.zeros(2, 3, 4, 4)
+    small_and_large = torch.stack([target[0] + 0.1, target[1] + 0.8])
+    # A quarter of the square error of one picture in two is ln(4) / 2, whichever one it is.
+    for index in (0, 1):
+        better = small_and_large.clone()
+        better[index] /= 2
+        gained = log_error(small_and_large, target) - log_error(better, target)
+        assert gained == pytest.approx(np.log(4) / 2, rel=1e-2)
+
+
 def test_losses_are_computed_in_float32_under_autocast():
     values = torch.rand(1, 3, 8, 8)
     with torch.autocast("cpu", torch.bfloat16):
-        found = [loss(values.bfloat16(), values) for loss in (charbonnier, spectral_l1)]
+        found = [loss(values.bfloat16(), values) for loss in (charbonnier, log_error, spectral_l1)]
     assert all(value.dtype == torch.float32 for value in found)
 
 
-@pytest.mark.parametrize("loss", [charbonnier, spectral_l1])
+@pytest.mark.parametrize("loss", [charbonnier, log_error, spectral_l1])
 def test_pictures_of_different_shapes_are_refused(loss):
     with pytest.raises(ValueError, match="shapes differ"):
         loss(torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 4, 4))
 
 
-@pytest.mark.parametrize("loss", [charbonnier, spectral_l1])
+@pytest.mark.parametrize("loss", [charbonnier, log_error, spectral_l1])
 def test_an_exact_picture_has_a_finite_gradient(loss):
     picture = torch.zeros(1, 3, 4, 4, requires_grad=True)
     loss(picture, torch.zeros(1, 3, 4, 4)).backward()

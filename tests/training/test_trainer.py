@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ from defocusfix.errors import ModelError, OutputError, TrainingError
 from defocusfix.training.checkpoint import read_checkpoint, write_checkpoint
 from defocusfix.training.config import TrainerConfig
 from defocusfix.training.console import RunConsole
-from defocusfix.training.recipe import Recipe
+from defocusfix.training.recipe import Recipe, Validation
 from defocusfix.training.run_folder import RunFolder
 from defocusfix.training.trainer import Outcome, Trainer
 from defocusfix.training.weights import read_weights
@@ -210,6 +211,30 @@ def test_validation_leaves_metrics_and_pictures(tmp_path):
     assert all(row["error"] > 0 for row in found)
     picture = cv2.imread(str(tmp_path / "run" / "samples" / "step-000003-toy.png"))
     assert picture.shape == (toy.SIDE, toy.SIDE, 3)
+
+
+def test_the_weights_that_validation_scored_highest_are_kept_over_a_resume(tmp_path):
+    scores = {2: 0.5, 4: 0.9, 6: 0.7, 8: 0.8}
+    seen: dict[int, dict[str, torch.Tensor]] = {}
+
+    def play(*, resume: bool) -> None:
+        def validate(network: torch.nn.Module) -> Validation:
+            step = trainer.average.updates
+            seen[step] = {name: value.clone() for name, value in network.state_dict().items()}
+            if step == 6:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return Validation({}, score=scores[step])
+
+        torch.manual_seed(0)
+        recipe = replace(toy.build(toy.Config(steps=8)), validate=validate)
+        trainer = make(tmp_path / "run", recipe, resume=resume, validate_steps=2)
+        trainer.run(RunConsole(trainer.folder, talks=False))
+
+    play(resume=False)
+    play(resume=True)
+    best, _ = read_weights(tmp_path / "run" / "best.safetensors")
+    assert [row["score"] for row in rows(tmp_path / "run", "validation")] == list(scores.values())
+    assert_identical(best, seen[4])
 
 
 def test_validation_does_not_change_what_is_trained(tmp_path):

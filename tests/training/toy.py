@@ -133,4 +133,5 @@ def _validate(network: nn.Module) -> Validation:
     target = torch.from_numpy(_picture(99, 0))[None]
     restored = network(0.5 * target)
     picture = (restored[0].clamp(0, 1) * 255).byte().permute(1, 2, 0).numpy()
-    return Validation({"error": float((restored - target).abs().mean())}, {"toy": picture})
+    error = float((restored - target).abs().mean())
+    return Validation({"error": error}, score=-error, pictures={"toy": picture})

@@ -28,7 +28,7 @@ from defocusfix.networks.pyramid import image_pyramid, nothing_known, restore_le
 from defocusfix.pairs.rendered import RenderedSet
 from defocusfix.training.data import CropSource
 from defocusfix.training.live import LiveSource
-from defocusfix.training.losses import charbonnier, spectral_l1
+from defocusfix.training.losses import charbonnier, log_error, spectral_l1
 from defocusfix.training.recipe import (
     OptimiserConfig,
     Progress,
@@ -83,6 +83,8 @@ class Config:
     """Weight of the restoration losses at full, half and quarter size."""
     spectral_weight: float = 0.05
     """Weight of the spectral loss beside the Charbonnier loss."""
+    log_error_weight: float = 0.0
+    """Weight of the logarithm of each picture's mean square error beside the Charbonnier loss."""
     radius_weight: float = 0.1
     """Weight of the radius map's loss."""
     known_radius_share: float = 0.3
@@ -150,6 +152,10 @@ def build(config: Config) -> Recipe:
     weights = {f"pixel_{level}": weight for level, weight in enumerate(config.level_weights)}
     weights |= {
         f"spectral_{level}": config.spectral_weight * weight
+        for level, weight in enumerate(config.level_weights)
+    }
+    weights |= {
+        f"log_error_{level}": config.log_error_weight * weight
         for level, weight in enumerate(config.level_weights)
     }
     weights["radius"] = config.radius_weight
@@ -256,6 +262,7 @@ def _terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
         restored, target = outputs[f"restored_{level}"], outputs[f"target_{level}"]
         terms[f"pixel_{level}"] = charbonnier(restored, target)
         terms[f"spectral_{level}"] = spectral_l1(restored, target)
+        terms[f"log_error_{level}"] = log_error(restored, target)
     return terms | _radius_terms(outputs, batch, progress)
 
 
@@ -307,7 +314,8 @@ def _validation(rendered: RenderedSet) -> Callable[[nn.Module], Validation]:
         shown = zip(pairs[:VALIDATION_PICTURES], outputs, strict=False)
         return Validation(
             metrics,
-            {
+            score=float(np.mean(list(summary.gains_db.values()))),
+            pictures={
                 f"pair_{k:02d}": np.hstack(
                     [blurred, np.round(output * 255).astype(np.uint8), sharp]
                 )
