@@ -34,7 +34,7 @@ class OtherHalo:
     def __init__(self, engine: Engine, halo: int) -> None:
         self._engine = engine
         self.spec: NetworkSpec = dataclasses.replace(engine.spec, halo=halo)
-        self.name, self.device = engine.name, engine.device
+        self.name, self.device, self.precision = engine.name, engine.device, engine.precision
 
     def run(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         return self._engine.run(inputs)
@@ -51,11 +51,12 @@ def main() -> None:
     image = read_photo(options.photo).to_float()[..., :3]
     top, left = (max(0, (side - SIDE_PX) // 2) for side in image.shape[:2])
     image = np.ascontiguousarray(image[top : top + SIDE_PX, left : left + SIDE_PX])
-    whole = Restorer(engine, RestoreSettings(tile=0))(image)
+    whole = Restorer(engine, RestoreSettings(tile=0, scale=1))(image)
     print(f"{options.photo.name}, {image.shape[1]}x{image.shape[0]}, tiles of {options.tile} px")
     print("halo px   image, steps of 1/255: largest, 99.9 %   radius, px: largest, 99.9 %")
     for halo in HALOS_PX:
-        tiled = Restorer(OtherHalo(engine, halo), RestoreSettings(tile=options.tile))(image)
+        settings = RestoreSettings(tile=options.tile, scale=1)
+        tiled = Restorer(OtherHalo(engine, halo), settings)(image)
         steps = np.abs(tiled.image - whole.image) * 255
         line = f"{halo:7d}   {steps.max():10.3f} {np.quantile(steps, 0.999):10.4f}"
         if tiled.radius_px is not None and whole.radius_px is not None:

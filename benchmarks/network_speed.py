@@ -1,40 +1,41 @@
 """What a network costs: parameters, multiplications and seconds per megapixel, on this machine.
 
-    python benchmarks/network_speed.py [MODEL.onnx] [--tiles 256 512 768] [--threads N] [--json]
+    python benchmarks/network_speed.py [MODEL.onnx] [--tiles 256 512 768] [--threads N] [--torch]
+                                       [--static] [--json]
 
 The multiplications are those of the convolutions as the graph really runs them; counts and times
 are of one pass over one level, and a photo costs 1 + 1/4 + 1/16 of it with three levels, plus the
 halos of its tiles. Times are wall time, the median of several runs after one that does not count.
-OpenVINO is measured too where it is installed, its precision demanded and then read back, since it
-takes bf16 unasked on processors that have it. Leave the machine alone meanwhile.
+Every engine that works here is measured; with --static OpenVINO also compiled for each size of
+tile, with the time that compiling takes, which `restore` does not do. Leave the machine alone
+meanwhile. For whole photos, memory and the share of the matrix peak there is `defocusfix bench`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from importlib import metadata
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 
+from defocusfix.engines.chip import abilities, processor_name
 from defocusfix.engines.cores import physical_cores
-from defocusfix.engines.onnxruntime import OnnxRuntimeEngine
+from defocusfix.engines.model_file import read_spec
+from defocusfix.engines.select import WAYS, Way, absence, open_way
+from defocusfix.engines.work import multiplications_per_pixel
+from defocusfix.errors import DeviceError, ModelError
 from defocusfix.network_spec import NetworkSpec
 from defocusfix.restoration.restorer import model_file
 
 FEWEST_RUNS, LEAST_SECONDS = 3, 2.0
-COUNTED_SIDE = 128  # px of the pass in which multiplications are counted
-PRECISIONS = {"fp32": "f32", "bf16": "bf16"}  # ours and OpenVINO's names
-TELLING_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+THEIR_NAMES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # ours and OpenVINO's
 
 Inputs = dict[str, np.ndarray]
 Pass = Callable[[], object]
@@ -45,10 +46,13 @@ class Cost:
     """Time of one engine at one tile size."""
 
     engine: str
+    device: str
     precision: str
     tile: int
     seconds_per_mp: float
     runs: int
+    seconds_to_compile: float | None = None
+    """For a size of its own; None where one compilation serves all sizes."""
 
 
 def main() -> None:
@@ -58,18 +62,21 @@ def main() -> None:
     parser.add_argument("model", nargs="?", help="ONNX file [default: the bundled focusnet-s]")
     parser.add_argument("--tiles", type=int, nargs="+", default=[256, 512, 768], metavar="PX")
     parser.add_argument("--threads", type=int, default=physical_cores(), metavar="N")
+    parser.add_argument("--torch", action="store_true", help="measure torch as well")
+    parser.add_argument("--static", action="store_true", help="measure OpenVINO in both manners")
     parser.add_argument("--json", action="store_true", help="write one JSON object instead")
     wanted = parser.parse_args()
 
     path = model_file(wanted.model)
-    spec = OnnxRuntimeEngine(path, threads=1).spec
-    model = onnx.load(path)
+    spec = read_spec(path)
+    if any(side % spec.size_multiple for side in wanted.tiles):
+        parser.error(f"tiles of {spec.name} have multiples of {spec.size_multiple} px")
     facts = {
         "model": spec.name,
-        "parameters": parameters(model),
-        "gmac_per_mp": gmac_per_megapixel(model, spec),
+        "parameters": parameters(onnx.load(path)),
+        "gmac_per_mp": multiplications_per_pixel(path) / 1e3,
         "levels": spec.levels,
-        "processor": processor(),
+        "processor": f"{processor_name()} ({', '.join(abilities()) or 'plain'})",
         "threads": wanted.threads,
     }
     if not wanted.json:
@@ -78,15 +85,17 @@ def main() -> None:
             f"{facts['gmac_per_mp']:.1f} GMAC/MP per level"
         )
         print(f"{facts['processor']}, {wanted.threads} threads")
-        print("engine                precision   tile   s/MP   GMAC/s")
+        print("engine                device  precision   tile   s/MP   GMAC/s  s to compile")
     costs = []
-    for cost in measured(path, spec, wanted.tiles, wanted.threads):
+    for cost in measured(path, spec, wanted):
         costs.append(cost)
         if not wanted.json:
             rate = facts["gmac_per_mp"] / cost.seconds_per_mp
+            compiling = cost.seconds_to_compile
             print(
-                f"{cost.engine:22}{cost.precision:9}{cost.tile:7d}"
-                f"{cost.seconds_per_mp:7.3f}{rate:9.0f}",
+                f"{cost.engine:22}{cost.device:8}{cost.precision:9}{cost.tile:7d}"
+                f"{cost.seconds_per_mp:7.3f}{rate:9.0f}"
+                + ("" if compiling is None else f"{compiling:14.2f}"),
                 flush=True,
             )
     if wanted.json:
@@ -100,50 +109,26 @@ def parameters(model: onnx.ModelProto) -> int:
     return sum(int(np.prod(array.dims)) for array in arrays if len(array.dims) > 0)
 
 
-def gmac_per_megapixel(model: onnx.ModelProto, spec: NetworkSpec) -> float:
-    """1e9 multiply-adds of all convolutions per 1e6 px of one level.
-
-    Shapes are taken from a real pass, since shape inference does not see through every export.
-    """
-    layers = [node for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")]
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
-    names = {name for node in layers for name in (node.input[0], node.input[1], node.output[0])}
-    constants = {array.name: tuple(array.dims) for array in model.graph.initializer}
-    seen = sorted(names - constants.keys() - {value.name for value in model.graph.input})
-    del watched.graph.output[:]
-    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in seen)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        watched.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    inputs = tile_inputs(spec, COUNTED_SIDE)
-    arrays = session.run(seen, inputs)
-    shapes = constants | {name: array.shape for name, array in inputs.items()}
-    shapes |= {name: array.shape for name, array in zip(seen, arrays, strict=True)}
-    total = 0
-    for node in layers:
-        # Each weight meets every place of the output; of a transposed one, of the input.
-        places = shapes[node.output[0] if node.op_type == "Conv" else node.input[0]]
-        total += int(np.prod(places[2:])) * int(np.prod(shapes[node.input[1]]))
-    return total / COUNTED_SIDE**2 * 1e6 / 1e9
-
-
-def measured(path: Path, spec: NetworkSpec, tiles: list[int], threads: int) -> Iterator[Cost]:
+def measured(path: Path, spec: NetworkSpec, wanted: argparse.Namespace) -> Iterator[Cost]:
     """One cost after the other, as they are measured."""
-    session = OnnxRuntimeEngine(path, threads=threads)
-    for tile in tiles:
-        inputs = tile_inputs(spec, tile)
-        yield cost_of(session.name, "fp32", tile, lambda inputs=inputs: session.run(inputs))
-    for precision in PRECISIONS if has_openvino() else ():
-        for tile in tiles:
-            name, real, compute = openvino_pass(path, spec, tile, threads, precision)
-            yield cost_of(name, real, tile, compute)
+    for way in WAYS:
+        if absence(way) is not None or (way.engine == "torch" and not wanted.torch):
+            continue
+        try:
+            engine = open_way(path, way, threads=wanted.threads)
+        except (DeviceError, ModelError):
+            continue
+        for tile in wanted.tiles:
+            compute = partial(engine.run, tile_inputs(spec, tile))
+            yield cost_of(engine.name, way, tile, compute)
+        if way.engine == "openvino" and wanted.static:
+            for tile in wanted.tiles:
+                yield compiled_for_one_size(path, spec, way, tile, wanted.threads)
 
 
-def cost_of(engine: str, precision: str, tile: int, compute: Pass) -> Cost:
+def cost_of(
+    engine: str, way: Way, tile: int, compute: Pass, seconds_to_compile: float | None = None
+) -> Cost:
     """The median of several runs; the first one, which prepares memory, does not count."""
     compute()
     seconds: list[float] = []
@@ -152,63 +137,37 @@ def cost_of(engine: str, precision: str, tile: int, compute: Pass) -> Cost:
         compute()
         seconds.append(time.perf_counter() - start)
     per_megapixel = statistics.median(seconds) / tile**2 * 1e6
-    return Cost(engine, precision, tile, per_megapixel, len(seconds))
+    return Cost(
+        engine, way.device, way.precision, tile, per_megapixel, len(seconds), seconds_to_compile
+    )
 
 
-def openvino_pass(
-    path: Path, spec: NetworkSpec, tile: int, threads: int, precision: str
-) -> tuple[str, str, Pass]:
-    """Engine with its version, the precision it says it uses, and the pass to time."""
+def compiled_for_one_size(path: Path, spec: NetworkSpec, way: Way, tile: int, threads: int) -> Cost:
+    """OpenVINO with a graph for tiles of this size only."""
     import openvino
 
     inputs = tile_inputs(spec, tile)
-    model = openvino.Core().read_model(path)
+    core = openvino.Core()
+    model = core.read_model(path)
     model.reshape({name: list(array.shape) for name, array in inputs.items()})
     settings = {
-        "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
+        "INFERENCE_PRECISION_HINT": THEIR_NAMES[way.precision],
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
     }
-    compiled = openvino.Core().compile_model(model, "CPU", settings)
-    request = compiled.create_infer_request()
-    used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-    real = {theirs: ours for ours, theirs in PRECISIONS.items()}.get(used, used)
-    if real != precision:
-        print(f"OpenVINO uses {real} where {precision} was asked for", file=sys.stderr)
-    version = metadata.version("openvino")
-    return f"openvino {version}", real, lambda: request.infer(inputs)
-
-
-def has_openvino() -> bool:
-    """Whether OpenVINO is installed; said aloud where it is not."""
-    try:
-        metadata.version("openvino")
-    except metadata.PackageNotFoundError:
-        print("openvino is not installed, so it is left out", file=sys.stderr)
-        return False
-    return True
+    start = time.perf_counter()
+    request = core.compile_model(model, "CPU", settings).create_infer_request()
+    compiling = time.perf_counter() - start
+    return cost_of(
+        "openvino, one size", way, tile, lambda: request.infer(inputs, share_inputs=True), compiling
+    )
 
 
 def tile_inputs(spec: NetworkSpec, side: int) -> Inputs:
     """Noise for one tile; any values take equally long."""
-    if side % spec.size_multiple:
-        raise SystemExit(f"tiles of {spec.name} have multiples of {spec.size_multiple} px")
     rng = np.random.default_rng(0)
     shapes = {"image": (1, 3, side, side), "coarse": (1, 4, side // 2, side // 2)}
     return {name: rng.random(shapes[name], dtype=np.float32) for name in spec.inputs}
-
-
-def processor() -> str:
-    """The processor's name with those of its instruction sets that matter, as far as is known."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    entries = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
-    known = {key.strip(): value.strip() for key, value in entries.items()}
-    flags = set(known.get("flags", known.get("Features", "")).split())
-    name = known.get("model name", platform.machine())
-    return f"{name} ({', '.join(flag for flag in TELLING_FLAGS if flag in flags) or 'plain'})"
 
 
 if __name__ == "__main__":

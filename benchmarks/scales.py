@@ -21,7 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -34,11 +34,19 @@ from defocusfix.evaluation.protocols import FloatImage, Restore, Restored, untou
 from defocusfix.evaluation.report import Report, as_table, brackets_report, rendered_report
 from defocusfix.network_spec import RADIUS_UNKNOWN
 from defocusfix.pairs.rendered import RenderedSet
-from defocusfix.restoration.pyramid import Level, halved, padded
 from defocusfix.restoration.restorer import model_file
+from defocusfix.restoration.stored import halved
 
 BEST_RADIUS_PX = 12**0.5  # geometric mean of 2 and 6 px
 BEST_LEVEL = "best level of each photo"
+
+
+@dataclass(frozen=True)
+class Level:
+    """What a network made of one level: (3, H, W) and, in pixels of the level, (H, W)."""
+
+    restored: FloatImage
+    radius_px: FloatImage
 
 
 def main() -> None:
@@ -112,7 +120,7 @@ def coarse_to_fine(engine: Engine, levels: int) -> Restore:
         coarse = unknown(views[-1])
         for view in reversed(views):
             found = run(engine, view, coarse)
-            coarse = np.concatenate([found.restored, radius_of(found)[None]])
+            coarse = np.concatenate([found.restored, found.radius_px[None]])
         change, radius = enlarged(found, views[0], 0)
         return finished(image, change, radius)
 
@@ -129,9 +137,8 @@ def delta_pyramid(engine: Engine) -> Restore:
         for level in reversed(range(len(views))):
             found.insert(0, run(engine, views[level], coarse))
             if level > 0:  # of the coarser level only the radius is handed down
-                radius = radius_of(found[0])
-                coarse = np.concatenate([views[level], radius[None]])
-        radius = radius_of(found[0])
+                coarse = np.concatenate([views[level], found[0].radius_px[None]])
+        radius = found[0].radius_px
         place = np.clip(np.log2(np.maximum(radius, 1e-3) / BEST_RADIUS_PX), 0, len(views) - 1)
         change = np.zeros((*radius.shape, 3), np.float32)
         for level, (of_level, view) in enumerate(zip(found, views, strict=True)):
@@ -145,7 +152,9 @@ def delta_pyramid(engine: Engine) -> Restore:
 def pyramid(engine: Engine, image: FloatImage, levels: int) -> list[FloatImage]:
     """The photo (3, H, W) and its averages, finest first, padded to what the network needs."""
     multiple = engine.spec.size_multiple * 2 ** (levels - 1)
-    views = [padded(np.ascontiguousarray(image.transpose(2, 0, 1)), multiple)]
+    height, width, _ = image.shape
+    beyond = ((0, 0), (0, -height % multiple), (0, -width % multiple))
+    views = [np.pad(image.transpose(2, 0, 1), beyond, mode="reflect")]
     while len(views) < levels:
         views.append(halved(views[-1]))
     return views
@@ -163,16 +172,10 @@ def run(engine: Engine, view: FloatImage, coarse: FloatImage) -> Level:
     return Level(outputs["restored"][0], outputs["radius_px"][0, 0])
 
 
-def radius_of(level: Level) -> FloatImage:
-    """A level's radius map (H, W), which networks with levels always give."""
-    assert level.radius_px is not None
-    return level.radius_px
-
-
 def enlarged(found: Level, view: FloatImage, level: int) -> tuple[FloatImage, FloatImage]:
     """Change (H, W, 3) and radius (H, W) of a level at full size, in pixels of full size."""
     change = np.ascontiguousarray((found.restored - view).transpose(1, 2, 0))
-    radius = radius_of(found) * 2**level
+    radius = found.radius_px * 2**level
     if level == 0:
         return change, radius
     size = tuple(side * 2**level for side in radius.shape[::-1])

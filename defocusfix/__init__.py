@@ -2,11 +2,15 @@
 
     import defocusfix
 
-    sharp = defocusfix.restore(image)          # (H, W, 3) float32 in [0, 1], same shape back
-    restorer = defocusfix.open_restorer()      # the same in two steps, to restore many photos
-    restoration = restorer(image)              # .image, and .radius_px, the blur of every pixel
+    sharp = defocusfix.restore(image)     # an array, a Pillow image, or the path of a photo
 
-Everything a user can do wrong raises a class of `defocusfix.errors`.
+    restorer = defocusfix.Restorer(engine="onnxruntime")     # kept for many pictures
+    sharp = restorer.restore(image)
+    restoration = restorer.restore_pixels(pixels)     # .pixels, and what was done to get them
+    restoration.defocus_map.radius_px     # how far out of focus every pixel was
+
+Everything a user can do wrong raises a class of `defocusfix.errors`, an array of the wrong kind
+ValueError.
 """
 
 from __future__ import annotations
@@ -18,9 +22,25 @@ from defocusfix.version import __version__
 
 if TYPE_CHECKING:
     from defocusfix import errors
-    from defocusfix.restoration import Restoration, Restorer, open_restorer, restore
+    from defocusfix.restoration import (
+        DefocusMap,
+        Restoration,
+        Restorer,
+        RestoreSettings,
+        open_restorer,
+        restore,
+    )
 
-__all__ = ["Restoration", "Restorer", "__version__", "errors", "open_restorer", "restore"]
+__all__ = [
+    "DefocusMap",
+    "Restoration",
+    "RestoreSettings",
+    "Restorer",
+    "__version__",
+    "errors",
+    "open_restorer",
+    "restore",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -6,6 +6,7 @@ DefocusfixError
  ├─ InputError      4   nothing to do, unreadable, or a format that is not supported
  ├─ ModelError      5   weights unknown, missing, damaged or not accepted
  ├─ DeviceError     6   the demanded device or engine is not usable, or memory ran out
+ │   └─ DeviceMemoryError   6   memory ran out; less at once may fit
  ├─ NetworkError    7   the network is needed and is not to be had
  ├─ TrainingError   8   training stopped: not a number, or the data cannot be trained on
  └─ OutputError     9   the output exists already, or cannot be written
@@ -69,6 +70,10 @@ class DeviceError(DefocusfixError):
     """A device or engine that was asked for is not usable, or memory ran out."""
 
     exit_code = 6
+
+
+class DeviceMemoryError(DeviceError):
+    """A device has too little memory for what it was given; less at once may fit."""
 
 
 class NetworkError(DefocusfixError):

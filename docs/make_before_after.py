@@ -26,7 +26,7 @@ LARGEST_RADIUS_PX = 16.0
 def main() -> None:
     """Restore the example and write the sheet."""
     image = read_photo(HERE / "example.jpg").to_float()[..., :3]
-    restoration = open_restorer()(image)
+    restoration = open_restorer(precision="fp32")(image)
     assert restoration.radius_px is not None
     radius = coloured(restoration.radius_px, LARGEST_RADIUS_PX) / 255
     rows = [

@@ -35,6 +35,7 @@ HELP = """Bring out-of-focus photos back into focus.
 
 \b
 One photo:         defocusfix restore portrait.jpg
+How blurred is it: defocusfix info portrait.jpg
 How good is it:    defocusfix evaluate --input blurred --target sharp
 Your own network:  defocusfix train --help
 

@@ -30,10 +30,15 @@ class Entry:
 
 COMMANDS = {
     "restore": Entry("defocusfix.cli.restore:restore", RESTORE),
+    "map": Entry("defocusfix.cli.map:map_defocus", RESTORE),
+    "info": Entry("defocusfix.cli.info:info", RESTORE),
+    "compare": Entry("defocusfix.cli.compare:compare", RESTORE),
     "train": Entry("defocusfix.cli.train:train", TRAIN),
     "render": Entry("defocusfix.cli.render:render", TRAIN),
     "evaluate": Entry("defocusfix.cli.evaluate:evaluate", TRAIN),
     "export": Entry("defocusfix.cli.export:export", TOOLS),
+    "bench": Entry("defocusfix.cli.bench:bench", TOOLS),
+    "doctor": Entry("defocusfix.cli.doctor:doctor", TOOLS),
 }
 
 
@@ -51,6 +56,8 @@ _VALUES = {
     "<str>": "TEXT",
 }
 
+OPTIONAL_VALUE = "[="  # begins the metavar of an option whose value may be left out
+
 
 class Command(TyperCommand):
     """A command whose help lists the options by panel."""
@@ -59,6 +66,21 @@ class Command(TyperCommand):
         """What follows the command's name: options, then the arguments by their names."""
         arguments = [p for p in self.get_params(ctx) if p.param_type_name == "argument"]
         return ["[OPTIONS]", *(_argument_name(argument) for argument in arguments)]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take an option whose metavar is "[=...]" without a value for one with an empty value.
+
+        A value follows such an option only after "=", so that what comes next is never swallowed.
+        """
+        lenient = {
+            name
+            for parameter in self.params
+            if (getattr(parameter, "metavar", None) or "").startswith(OPTIONAL_VALUE)
+            for name in parameter.opts
+        }
+        end = args.index("--") if "--" in args else len(args)
+        told = [f"{arg}=" if arg in lenient else arg for arg in args[:end]]
+        return super().parse_args(ctx, [*told, *args[end:]])
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, then each panel of options in the order of their definition."""
@@ -158,6 +180,7 @@ def _value_in_words(spelling: str) -> str:
     """The spelling of an option without the names of Python's types."""
     for of_python, word in _VALUES.items():
         spelling = spelling.replace(of_python, word)
+    spelling = spelling.replace(f" {OPTIONAL_VALUE}", OPTIONAL_VALUE)
     return re.sub(r"<([^>]*)>", r"\1", spelling)
 
 

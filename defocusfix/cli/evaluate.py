@@ -165,8 +165,9 @@ def _methods(model: str | None, *, with_baselines: bool) -> dict[str, Restore]:
     from defocusfix.evaluation.protocols import Restored, untouched
     from defocusfix.restoration.restorer import open_restorer
 
-    restorer = open_restorer(model)
-    output.say(f"model {restorer.spec.name} on {restorer.engine.device}")
+    restorer = open_restorer(model, precision="fp32")  # figures do not depend on the chip
+    engine = restorer.engine
+    output.say(f"model {restorer.spec.name} by {engine.name} on {engine.device} in fp32")
 
     def restore(image: FloatImage) -> Restored:
         restoration = restorer(image)

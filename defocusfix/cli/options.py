@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from defocusfix.cli import output
+from defocusfix.errors import UsageError
+from defocusfix.photo.limits import DEFAULT, Limits
 from defocusfix.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from defocusfix.jobs.treatment import Area
+    from defocusfix.restoration.restorer import Restorer
+    from defocusfix.restoration.settings import RestoreSettings
+
+FILES, LOOK, FORMAT, SPEED = "Files", "Look", "Format and metadata", "Speed and memory"
+PROGRAM = f"defocusfix {__version__}"
 
 
 def _write_version(is_asked: bool) -> None:
     if is_asked:
-        output.data(f"defocusfix {__version__}")
+        output.data(PROGRAM)
         raise typer.Exit
 
 
@@ -35,8 +49,76 @@ Debug = Annotated[
     bool, typer.Option("--debug", help="On an error, show where in the program it arose.")
 ]
 
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        rich_help_panel=LOOK,
+        help="Name of bundled weights, or an ONNX or safetensors file of your own, or its folder. "
+        "[default: focusnet-s]",
+    ),
+]
+EngineChoice = Annotated[
+    Literal["auto", "onnxruntime", "openvino", "torch"],
+    typer.Option(
+        "--engine",
+        rich_help_panel=SPEED,
+        help="Library that computes. auto takes the fastest that is installed and works here.",
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        rich_help_panel=SPEED,
+        help="Where to compute: auto, cpu, cuda, tensorrt, directml, coreml or mps. All but auto "
+        "are demands: if one cannot be had, nothing is done.",
+    ),
+]
+PrecisionChoice = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16"],
+    typer.Option(
+        "--precision",
+        rich_help_panel=SPEED,
+        help="Of the arithmetic. auto takes less than fp32 only for 8-bit output, which does not "
+        "show it, and only where that is faster.",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, rich_help_panel=SPEED, help="Of the processor. [default: one per core]"),
+]
+MaxMegapixels = Annotated[
+    float,
+    typer.Option(
+        metavar="MP",
+        rich_help_panel=SPEED,
+        help="Refuse larger photos: a damaged or hostile file can claim any size.",
+    ),
+]
+MaxFileSize = Annotated[
+    float,
+    typer.Option(metavar="GB", rich_help_panel=SPEED, help="Refuse larger files."),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        rich_help_panel=FILES,
+        help="Write what happens to standard output, one JSON object a line.",
+    ),
+]
+
+LARGEST_MEGAPIXELS = DEFAULT.megapixels
+LARGEST_FILE_GB = DEFAULT.bytes / 1024**3
+
 # These may stand before or after the command: they mean the same for every one.
 ANYWHERE = frozenset({"--quiet", "-q", "--verbose", "-v", "--plain", "--debug"})
+MAP_SCALES: dict[str, Literal[1, 2, 4]] = {"1": 1, "2": 2, "4": 4}
+SCALES: dict[str, Literal["auto", 1, 2, 4]] = {"auto": "auto", **MAP_SCALES}
+STREAM = "-"  # standard input or output, wherever a file may be named
 
 
 def moved_to_front(arguments: list[str]) -> list[str]:
@@ -48,3 +130,79 @@ def moved_to_front(arguments: list[str]) -> list[str]:
     options = [argument for argument in arguments[:end] if argument in ANYWHERE]
     others = [argument for argument in arguments[:end] if argument not in ANYWHERE]
     return [*options, *others, *arguments[end:]]
+
+
+def restorers(
+    model: str | None,
+    *,
+    engine: str,
+    device: str,
+    precision: str,
+    threads: int | None,
+    settings: RestoreSettings | None = None,
+) -> Callable[[int], Restorer]:
+    """What opens a restorer for outputs of as many bits, and keeps it.
+
+    There are two at most, for 8 bits and for more: the choice of precision knows no others.
+    """
+
+    @cache
+    def for_depth(output_bits: int) -> Restorer:
+        from defocusfix.restoration import open_restorer
+
+        return open_restorer(
+            model,
+            settings=settings,
+            engine=engine,
+            device=device,
+            precision=precision,
+            output_bits=output_bits,
+            threads=threads,
+        )
+
+    return lambda bits: for_depth(8 if bits == 8 else 16)
+
+
+def limits_of(megapixels: float, file_gb: float) -> Limits:
+    """The limits that were typed. Raises UsageError unless both are above 0."""
+    if megapixels <= 0 or file_gb <= 0:
+        raise UsageError("--max-megapixels and --max-file-size must be above 0")
+    return Limits(megapixels=megapixels, bytes=round(file_gb * 1024**3))
+
+
+def sources_of(paths: Sequence[str]) -> list[Path | None]:
+    """The photos that were named; "-" is standard input, which is None."""
+    return [None if path == STREAM else Path(path) for path in paths]
+
+
+def two_on_stdout() -> UsageError:
+    """The error for `--json -o -`."""
+    return UsageError(
+        "--json and -o - both write to standard output", fix="name a file or folder with -o"
+    )
+
+
+def output_of(target: str | None) -> Path | None:
+    """The file or folder that -o named; None for none and for standard output."""
+    return None if target is None or target == STREAM else Path(target)
+
+
+def is_folder(target: str | None) -> bool:
+    """Whether -o named a folder by the look of it."""
+    return target is not None and target.endswith(("/", "\\"))
+
+
+def area_of(text: str | None) -> Area | None:
+    """X,Y,W,H as numbers. Raises UsageError if they are none, or enclose nothing."""
+    if text is None:
+        return None
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"--crop {text} is no area",
+            fix="give X,Y,W,H in pixels, as in --crop 800,600,512,512",
+        ) from error
+    if min(x, y) < 0 or min(width, height) < 1:
+        raise UsageError(f"--crop {text} encloses nothing")
+    return x, y, width, height

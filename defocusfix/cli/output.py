@@ -11,9 +11,10 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from defocusfix.errors import DefocusfixError
+from defocusfix.errors import DefocusfixError, OutputError, UsageError
+from defocusfix.jobs.events import SCHEMA, error_to_json
 
 _RED, _YELLOW, _RESET = "\033[1;31m", "\033[33m", "\033[0m"
 
@@ -26,6 +27,7 @@ class Manner:
     is_verbose: bool = False
     asks_for_plain: bool = False
     shows_traceback: bool = False
+    answers_in_json: bool = False
 
 
 _manner = Manner()
@@ -57,6 +59,33 @@ def data(text: str) -> None:
     print(text)
 
 
+def data_bytes(content: bytes) -> None:
+    """Write a file to stdout. Raises UsageError if a person sits there, OutputError if it fails."""
+    if sys.stdout.isatty():
+        raise UsageError(
+            "a photo cannot be shown in a terminal",
+            fix="defocusfix ... -o - > FILE, or a pipe to the next program",
+        )
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError("standard output cannot be written", why=reason) from error
+
+
+def standard_input() -> bytes:
+    """All bytes of stdin. Raises UsageError if a person sits there instead of a file."""
+    if sys.stdin.isatty():
+        raise UsageError(
+            "standard input is a terminal, not a photo",
+            fix="defocusfix ... - < FILE, or a pipe from another program",
+        )
+    return sys.stdin.buffer.read()
+
+
 def data_json(value: Mapping[str, object]) -> None:
     """Write one JSON object to stdout, on one line; a number that is not finite becomes null."""
     print(json.dumps(_finite(value)), flush=True)
@@ -80,8 +109,15 @@ def warn(text: str) -> None:
         print(f"{_coloured('warning:', _YELLOW)} {text}", file=sys.stderr)
 
 
+def answer_in_json() -> None:
+    """From here on, an error that ends the command is also written to stdout, as an event."""
+    set_manner(replace(_manner, answers_in_json=True))
+
+
 def error(failure: DefocusfixError) -> None:
     """Tell what failed, why, and what to try; with --debug also where, innermost cause first."""
+    if _manner.answers_in_json:
+        data_json({"schema": SCHEMA, "event": "error", **error_to_json(failure)})
     if _manner.shows_traceback:
         print("".join(traceback.format_exception(failure)), end="", file=sys.stderr)
     print(f"{_coloured('error:', _RED)} {failure}", file=sys.stderr)

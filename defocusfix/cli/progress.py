@@ -61,19 +61,29 @@ class Job:
     unit: str
     already: float = 0.0
     done: float = field(init=False)
+    _seconds: float = field(init=False, default=0.0)  # of work, when `done` last grew
 
     def __post_init__(self) -> None:
         self.done = self.already
 
+    def advance(self, amount: float, seconds: float) -> None:
+        """Count `amount` as done after `seconds` of work."""
+        self.done += amount
+        self._seconds = seconds
+
     def figures(self, seconds: float) -> str:
-        """Amount done, speed and time left after `seconds` of work."""
+        """Amount done, speed, and the time left after `seconds` of work.
+
+        While one piece of work is under way the speed stays and the time left runs down.
+        """
         amounts = f"{_amount(self.done)} of {_amount(self.total)} {self.unit}".rstrip()
         worked = self.done - self.already
-        if worked <= 0 or seconds <= 0:
+        if worked <= 0 or self._seconds <= 0:
             return amounts
-        speed = f"{worked / seconds:.3g} {self.unit}".rstrip()
-        left = max(self.total - self.done, 0.0) * seconds / worked
-        return f"{amounts}, {speed}/s, {_clock_time(left)} left"
+        speed = worked / self._seconds
+        left = max(self.total - self.done, 0.0) / speed - (seconds - self._seconds)
+        told = f"{speed:.3g} {self.unit}".rstrip()
+        return f"{amounts}, {told}/s, {_clock_time(max(left, 0.0))} left"
 
 
 class Lines:
@@ -86,8 +96,8 @@ class Lines:
 
     def advance(self, amount: float = 1.0, note: str = "") -> None:
         """Count `amount` as done and write a line if the last one is long enough ago."""
-        self._job.done += amount
         now = self._clock()
+        self._job.advance(amount, now - self._start)
         if now - self._last_line < SECONDS_BETWEEN_LINES:
             return
         self._last_line = now
@@ -119,7 +129,7 @@ def _bar(job: Job) -> Iterator[Advance]:
         progress.update(task, completed=job.done)
 
         def advance(amount: float = 1.0, note: str = "") -> None:
-            job.done += amount
+            job.advance(amount, progress.tasks[0].elapsed or 0.0)
             progress.update(task, completed=job.done, note=note)
 
         yield advance

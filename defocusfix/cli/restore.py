@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 import typer
 
-from defocusfix.cli import output
-from defocusfix.cli.progress import track
-from defocusfix.errors import PartialError
-from defocusfix.jobs.plan import OnExists, make_plan
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from defocusfix.jobs.run import Done, Failed
-    from defocusfix.photo.photo import Photo
-
-FILES, LOOK, SPEED = "Files", "Look", "Speed and memory"
+from defocusfix.cli import options, output
+from defocusfix.cli.options import FILES, FORMAT, LOOK, SPEED
+from defocusfix.cli.telling import Teller, raise_what_failed
+from defocusfix.errors import UsageError
+from defocusfix.jobs.plan import Naming, OnExists, Plan, make_plan
+from defocusfix.jobs.treatment import (
+    COMPARISON_SUFFIXES,
+    MAP_SUFFIXES,
+    Comparison,
+    MapFormat,
+    Metadata,
+    Target,
+    Treatment,
+    map_format_of,
+)
 
 
 def restore(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Photos: JPEG, PNG, TIFF or WebP.")
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            help="Photos: JPEG, PNG, TIFF, WebP, AVIF, BMP, JPEG 2000; HEIC and camera raw with "
+            "the extras heif and raw. - is standard input.",
+        ),
     ],
     target: Annotated[
         str | None,
@@ -33,7 +41,7 @@ def restore(
             "-o",
             metavar="PATH",
             rich_help_panel=FILES,
-            help="File for one photo, or folder for several. "
+            help="File for one photo, folder for several, or - for standard output. "
             "Without it: NAME_restored beside each photo.",
         ),
     ] = None,
@@ -43,24 +51,35 @@ def restore(
             rich_help_panel=FILES, help="What to do about an output that is there already."
         ),
     ] = OnExists.ERROR,
-    with_map: Annotated[
-        bool,
+    map_target: Annotated[
+        str | None,
         typer.Option(
             "--map",
+            metavar="[=PATH]",
             rich_help_panel=FILES,
-            help="Also save how blurred each place is, as NAME_defocus.png: 16 bits, 0 in focus, "
-            "1024 for each pixel of blur radius, 65535 for 64 pixels and more.",
-        ),
-    ] = False,
-    map_target: Annotated[
-        Path | None,
-        typer.Option(
-            "--map-to",
-            metavar="FILE",
-            rich_help_panel=FILES,
-            help="The same for one photo, to this file.",
+            help="Also save the defocus map, how blurred each place is, as NAME_defocus or to "
+            "PATH. The value needs the =.",
         ),
     ] = None,
+    map_format: Annotated[
+        MapFormat | None,
+        typer.Option(
+            rich_help_panel=FILES,
+            help="png16: 16 bits, 0 in focus, 1024 for each pixel of blur radius, 65535 for 64 "
+            "and more. npy, tiff: blur radius in pixels, 32-bit float. color: to look at, with a "
+            "legend. [default: what PATH ends in, or png16]",
+        ),
+    ] = None,
+    comparison: Annotated[
+        Comparison | None,
+        typer.Option(
+            "--compare",
+            rich_help_panel=FILES,
+            help="Also save before and after as NAME_compare: one PNG with both side by side, or "
+            "one HTML page with a slider.",
+        ),
+    ] = None,
+    as_json: options.Json = False,
     strength: Annotated[
         float,
         typer.Option(
@@ -70,29 +89,85 @@ def restore(
             help="0 leaves the photo as it is, 1 restores it fully.",
         ),
     ] = 1.0,
-    model: Annotated[
+    protect_sharp: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel=LOOK,
+            help="Keep the exact pixels of what is in focus: where the blur radius is below this "
+            "many pixels, 0 to 1. 0 leaves it to the model.",
+        ),
+    ] = 0.0,
+    keep_bokeh: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RADIUS",
+            rich_help_panel=LOOK,
+            help="Keep blur that is stronger than this radius in pixels, as it is meant: a missed "
+            "focus on the face is repaired, the soft background stays soft.",
+        ),
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=LOOK,
+            help="Picture of the photo's shape that is white where to restore; black places keep "
+            "their exact pixels. Edges are softened.",
+        ),
+    ] = None,
+    crop: Annotated[
         str | None,
         typer.Option(
-            "--model",
-            "-m",
-            metavar="PATH",
+            metavar="X,Y,W,H",
             rich_help_panel=LOOK,
-            help="ONNX file of your own weights, or its folder. [default: focusnet-s]",
+            help="Restore only this part, in pixels of the upright photo, for a quick look.",
         ),
     ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"],
+    scale: Annotated[
+        Literal["auto", "1", "2", "4"],
         typer.Option(
-            rich_help_panel=SPEED,
-            help="Where to compute. cuda is a demand: if it cannot be had, nothing is done.",
+            rich_help_panel=LOOK,
+            help="Finest size computed: full (1), half (2), a quarter (4). auto takes for each "
+            "place what its blur needs, and nothing where it is in focus.",
         ),
     ] = "auto",
-    threads: Annotated[
-        int | None,
+    model: options.Model = None,
+    file_format: Annotated[
+        Target | None,
         typer.Option(
-            min=1, rich_help_panel=SPEED, help="Of the processor. [default: one per core]"
+            "--format",
+            rich_help_panel=FORMAT,
+            help="Of the output; jpeg, png, tiff, webp and avif have 8 bits, tiff32f is floating "
+            "point. [default: format and depth of the photo; jpeg for HEIC, tiff16 for raw]",
         ),
     ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            rich_help_panel=FORMAT,
+            help="Of JPEG, WebP and AVIF. [default: not below that of the photo]",
+        ),
+    ] = None,
+    metadata: Annotated[
+        Metadata,
+        typer.Option(
+            rich_help_panel=FORMAT,
+            help="What the output says about the photo: all of it, only date, author and "
+            "copyright, or nothing. The colour profile always stays.",
+        ),
+    ] = "keep",
+    no_gps: Annotated[
+        bool,
+        typer.Option(
+            "--no-gps", rich_help_panel=FORMAT, help="Leave out where the photo was taken."
+        ),
+    ] = False,
+    engine: options.EngineChoice = "auto",
+    device: options.Device = "auto",
+    precision: options.PrecisionChoice = "auto",
+    threads: options.Threads = None,
     tile: Annotated[
         int | None,
         typer.Option(
@@ -102,6 +177,8 @@ def restore(
             "whole photo. [default: what suits the model]",
         ),
     ] = None,
+    max_megapixels: options.MaxMegapixels = options.LARGEST_MEGAPIXELS,
+    max_file_size: options.MaxFileSize = options.LARGEST_FILE_GB,
 ) -> None:
     """Bring out-of-focus photos back into focus.
 
@@ -114,70 +191,85 @@ def restore(
 
       defocusfix restore portrait.jpg --strength 0.6 -o softer.jpg
 
+      defocusfix restore portrait.jpg --keep-bokeh 12 --compare html
+
       defocusfix restore *.tif -o restored/ --map
     """
-    plan = make_plan(
-        paths,
-        output=None if target is None else Path(target),
-        is_folder=target is not None and target.endswith(("/", "\\")),
-        with_map=with_map,
-        map_output=map_target,
+    if as_json and target == options.STREAM:
+        raise options.two_on_stdout()
+    if as_json:
+        output.answer_in_json()
+    treatment = Treatment(
+        program=options.PROGRAM,
+        target=file_format,
+        quality=quality,
+        metadata=metadata,
+        keeps_gps=not no_gps,
+        mask=mask,
+        area=options.area_of(crop),
+        map_format=map_format_of(map_target or "", map_format),
+        comparison=comparison,
+        limits=options.limits_of(max_megapixels, max_file_size),
+    )
+    if map_target is None and map_format is not None:
+        raise UsageError("--map-format says of which kind a map is", fix="add --map")
+    plan = _plan(paths, target, map_target, treatment, on_exists)
+
+    from defocusfix.jobs.files import Streams
+    from defocusfix.jobs.restoring import Restoring
+    from defocusfix.jobs.run import run_plan
+    from defocusfix.restoration import RestoreSettings
+
+    settings = RestoreSettings(
+        strength=strength,
+        protect_sharp=protect_sharp,
+        keep_bokeh_px=keep_bokeh,
+        scale=options.SCALES[scale],
+        tile=tile,
+    )
+
+    work = Restoring(
+        treatment,
+        options.restorers(
+            model,
+            engine=engine,
+            device=device,
+            precision=precision,
+            threads=threads,
+            settings=settings,
+        ),
+        Streams(output.standard_input, output.data_bytes),
+        may_overwrite=on_exists is OnExists.OVERWRITE,
+    )
+    is_demanded = (engine, device, precision) != ("auto", "auto", "auto")
+    teller = Teller("Restoring", is_demanded=is_demanded, as_json=as_json)
+    try:
+        finished = run_plan(plan, work, teller)
+    finally:
+        teller.close()
+    raise_what_failed(finished, len(plan.items), "restored")
+
+
+def _plan(
+    paths: list[str],
+    target: str | None,
+    map_target: str | None,
+    treatment: Treatment,
+    on_exists: OnExists,
+) -> Plan:
+    from defocusfix.jobs.restoring import output_suffix
+
+    naming = Naming(
+        suffix_of=partial(output_suffix, treatment),
+        map_suffix=None if map_target is None else MAP_SUFFIXES[treatment.map_format][0],
+        map_output=Path(map_target) if map_target else None,
+        comparison_suffix=treatment.comparison and COMPARISON_SUFFIXES[treatment.comparison],
+    )
+    return make_plan(
+        options.sources_of(paths),
+        naming=naming,
+        output=options.output_of(target),
+        is_folder=options.is_folder(target),
+        to_stdout=target == options.STREAM,
         on_exists=on_exists,
     )
-    for item in plan.items:
-        if item.is_skipped:
-            output.say(f"{item.output} is there already")
-    if not plan.todo:
-        return
-
-    from defocusfix.jobs.run import Done, run_plan
-    from defocusfix.restoration import RestoreSettings, open_restorer
-
-    settings = RestoreSettings(strength=strength, tile=tile)
-    restorer = open_restorer(model, settings=settings, device=device, threads=threads)
-    failed: list[Failed] = []
-    with ExitStack() as bars:
-        for outcome in run_plan(plan, restorer, lambda photo: _bar(bars, photo)):
-            bars.close()
-            if isinstance(outcome, Done):
-                _tell(outcome)
-            elif len(plan.items) == 1:
-                raise outcome.error
-            else:
-                failed.append(outcome)
-                output.warn(str(outcome.error))
-    if failed:
-        _fail(failed, len(plan.items))
-
-
-def _bar(bars: ExitStack, photo: Photo) -> Callable[[float], None]:
-    """A progress bar for one photo, open until `bars` is closed."""
-    advance = bars.enter_context(track("Restoring", total=photo.megapixels, unit="MP"))
-    return lambda share: advance(share * photo.megapixels)
-
-
-def _tell(done: Done) -> None:
-    """One line about what was really done, and what could not be kept."""
-    photo, restoration = done.photo, done.restoration
-    facts = [
-        f"{photo.width} x {photo.height} ({photo.megapixels:.1f} MP), {photo.bits}-bit",
-        f"{restoration.model} by {restoration.engine} on {restoration.device}",
-        f"{done.seconds:.1f} s",
-    ]
-    if restoration.defocus_map is not None:
-        facts.append(f"{restoration.defocus_map.share_out_of_focus:.0%} was out of focus")
-    output.say(f"{done.item.output}: {', '.join(facts)}")
-    for note in photo.notes:
-        output.warn(f"{done.item.source.name}: {note}")
-
-
-def _fail(failed: Sequence[Failed], n_photos: int) -> NoReturn:
-    """Say how many failed: PartialError if others are done, otherwise the first one's class."""
-    names = ", ".join(failure.item.source.name for failure in failed)
-    if len(failed) < n_photos:
-        raise PartialError(
-            f"{len(failed)} of {n_photos} photos could not be restored",
-            why=names,
-            fix="the others are done; --on-exists skip leaves them out next time",
-        )
-    raise type(failed[0].error)(f"none of the {n_photos} photos could be restored", why=names)

@@ -24,6 +24,11 @@ def physical_cores() -> int:
     return max(1, min(len(cores), _quota()))
 
 
+def is_rationed() -> bool:
+    """Whether a container grants this process less time than its processors have."""
+    return _quota() < (os.cpu_count() or 1)
+
+
 def _siblings(processor: int) -> str:
     """The processors that share a core with this one, as text; alike for all of them."""
     try:

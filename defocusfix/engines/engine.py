@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,8 @@ import numpy.typing as npt
 from defocusfix.network_spec import NetworkSpec
 
 FloatArray = npt.NDArray[np.float32]
+Precision = Literal["fp32", "bf16", "fp16"]
+"""Of the arithmetic inside an engine; inputs and outputs are float32 whatever it is."""
 
 
 class Engine(Protocol):
@@ -28,9 +30,14 @@ class Engine(Protocol):
     def device(self) -> str:
         """The device really in use, such as `cpu` or `cuda:0`."""
 
+    @property
+    def precision(self) -> Precision:
+        """The precision really in use."""
+
     def run(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         """Compute one batch.
 
         inputs: float32 (B, C, H, W) by the names in `spec.inputs`. Returns the arrays named in
-        `spec.outputs`. Raises DeviceError if the device cannot do it, as for lack of memory.
+        `spec.outputs`. Raises DeviceMemoryError if the device has too little memory for it, so that
+        less at once may fit, and DeviceError if it cannot do it at all.
         """

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from defocusfix.engines.engine import FloatArray
+from defocusfix.engines.memory import first_line
 from defocusfix.errors import DeviceError, ModelError
 
 ImageDistance = Callable[[FloatArray, FloatArray], float]
@@ -62,7 +63,7 @@ def open_lpips(path: Path, *, threads: int | None = None) -> ImageDistance:
             height, width = image.shape[:2]
             raise DeviceError(
                 f"{path.name} could not compare two images of {width} x {height} px",
-                why=str(error).strip().splitlines()[0],
+                why=first_line(error),
                 fix="leave out --lpips if memory ran out",
             ) from error
 
@@ -72,7 +73,7 @@ def open_lpips(path: Path, *, threads: int | None = None) -> ImageDistance:
     try:
         of_equals, of_strangers = compute(image, image), compute(image, other)
     except unfit as error:
-        raise _unfit(path, str(error).strip().splitlines()[0]) from error
+        raise _unfit(path, first_line(error)) from error
     if not abs(of_equals) <= LARGEST_OF_EQUALS < of_strangers:
         raise _unfit(
             path, f"equal images are {of_equals:.3g} apart, different ones {of_strangers:.3g}"

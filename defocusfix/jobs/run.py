@@ -1,105 +1,229 @@
-"""Carry out a plan, one photo after the other."""
+"""Carry out a plan: one thread reads, one writes, and the engine works between them.
+
+While a photo is computed, the next one is read and the last one is saved, so at most three are in
+memory; of large photos, which take long to compute and little to read, at most two.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Protocol
 
-from defocusfix.errors import DefocusfixError, InputError, OutputError, UsageError
-from defocusfix.jobs.plan import Item, OnExists, Plan
-from defocusfix.photo.photo import Photo, PngCoding
-from defocusfix.photo.read import read_photo
-from defocusfix.photo.write import SUFFIXES, write_photo
-from defocusfix.restoration.defocus_map import DefocusMap
-from defocusfix.restoration.restorer import Restoration, Restorer
+from defocusfix.errors import InputError, OutputError
+from defocusfix.jobs.events import (
+    Blur,
+    Event,
+    Finished,
+    Method,
+    PhotoDone,
+    PhotoFailed,
+    PhotoStarted,
+    Picture,
+    Progress,
+    Started,
+)
+from defocusfix.jobs.plan import Item, Plan
+from defocusfix.photo.photo import Photo
 
 Report = Callable[[float], None]
+"""Is told the share of the work on a photo that has just been done."""
+LARGEST_READ_AHEAD_MP = 60.0  # a larger photo is not joined in memory by the next one
+
+# What concerns one photo only; anything else would stop the next one too.
+PHOTO_ERRORS = (InputError, OutputError)
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """One photo that has been restored and saved."""
+class Saved:
+    """What there is to say of a photo once everything is written."""
+
+    warnings: tuple[str, ...] = ()
+    """What could not be carried along."""
+    notes: tuple[str, ...] = ()
+    """What is as it must be and still good to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What computing gave."""
+
+    blur: Blur | None
+    """None if the network gives no map."""
+    scales: Mapping[int, float]
+    """Share of the pixels by the finest size computed for them."""
+    warnings: tuple[str, ...]
+    """What went other than planned."""
+    save: Callable[[], Saved]
+    """Writes everything that is wanted of it. Called once, in the writer's thread."""
+
+
+class Work(Protocol):
+    """What is done to each photo. What concerns this one only is InputError or OutputError."""
+
+    @property
+    def program(self) -> str:
+        """Name and version of the program that does it."""
+
+    def warm_up(self, item: Item) -> None:
+        """Load what a photo will need, as far as its name tells, while it is being read."""
+
+    def read(self, item: Item) -> Photo:
+        """The photo, checked as far as it can be before computing. In the reader's thread."""
+
+    def method(self, photo: Photo) -> Method:
+        """By what the photo will be computed; loads it if it is not loaded yet."""
+
+    def megapixels(self, photo: Photo) -> float:
+        """How much of the photo will be computed."""
+
+    def compute(self, item: Item, photo: Photo, report: Report) -> Computed:
+        """Do the work on a photo, all but writing."""
+
+
+def run_plan(plan: Plan, work: Work, tell: Callable[[Event], None]) -> Finished:
+    """Do the work of a plan, telling of every event, and return the last one.
+
+    tell: called in this thread only. A photo that cannot be read or written is told as failed and
+    the next one is done; other errors end the run, once what is being saved is saved.
+    """
+    start = time.perf_counter()
+    tell(Started(work.program, plan.items))
+    with ThreadPoolExecutor(1, "reader") as reader, ThreadPoolExecutor(1, "writer") as writer:
+        run = _Run(work, tell, reader, writer)
+        run.carry_out(plan.todo)
+    finished = Finished(
+        n_done=run.n_done,
+        n_skipped=len(plan.items) - len(plan.todo),
+        failed=tuple(run.failed),
+        seconds=time.perf_counter() - start,
+    )
+    tell(finished)
+    return finished
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A photo in the hands of the engine."""
 
     item: Item
     photo: Photo
-    """As it was read."""
-    restoration: Restoration
     seconds: float
-    """From file to file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """One photo that could not be restored or saved."""
+class _Saving:
+    """A photo in the hands of the writer."""
 
     item: Item
-    error: DefocusfixError
+    future: Future[PhotoDone]
 
 
-def run_plan(
-    plan: Plan, restorer: Restorer, report: Callable[[Photo], Report] | None = None
-) -> Iterator[Done | Failed]:
-    """Restore the photos of a plan and yield what became of each, in order.
+@dataclass(slots=True)
+class _Run:
+    """The state between two photos."""
 
-    report: given every photo once it is read; what it returns is told the share of the work after
-    every tile. A photo that cannot be read or written is yielded as Failed and the next one is
-    done; other errors end the run, UsageError if maps are wanted of a network that gives none.
-    """
-    if any(item.map_output for item in plan.todo) and "radius_px" not in restorer.spec.outputs:
-        raise UsageError(
-            f"the model {restorer.spec.name} gives no defocus map", fix="leave --map out"
-        )
-    for item in plan.todo:
+    work: Work
+    tell: Callable[[Event], None]
+    reader: ThreadPoolExecutor
+    writer: ThreadPoolExecutor
+    n_done: int = 0
+    failed: list[PhotoFailed] = field(default_factory=list)
+    saving: _Saving | None = None
+
+    def carry_out(self, items: tuple[Item, ...]) -> None:
+        """Do all items in order."""
+        reading = self._read(items[0]) if items else None
+        if items:
+            self.work.warm_up(items[0])
+        for item, following in zip_longest(items, items[1:]):
+            read = self._result(item, reading)
+            reading = None
+            if read is None or read.photo.megapixels <= LARGEST_READ_AHEAD_MP:
+                reading = self._read(following)
+            if read is not None:
+                self._restore(read)
+                del read
+            reading = reading or self._read(following)
+        self._settle()
+
+    def _read(self, item: Item | None) -> Future[_Read] | None:
+        def read(item: Item) -> _Read:
+            start = time.perf_counter()
+            photo = self.work.read(item)
+            return _Read(item, photo, time.perf_counter() - start)
+
+        return None if item is None else self.reader.submit(read, item)
+
+    def _result(self, item: Item, reading: Future[_Read] | None) -> _Read | None:
+        """What has been read, once it is; None if it could not be, which is told."""
+        if reading is None:
+            return None
         try:
-            yield _restore_item(item, restorer, plan.on_exists, report)
-        except (InputError, OutputError) as error:
-            yield Failed(item, error)
+            return reading.result()
+        except PHOTO_ERRORS as error:
+            self._fail(item, error)
+            return None
 
+    def _restore(self, read: _Read) -> None:
+        """Compute one photo and hand it to the writer."""
+        start = time.perf_counter()
+        item, photo = read.item, read.photo
+        picture = Picture(photo.width, photo.height, photo.bits, photo.format)
+        method, megapixels = self.work.method(photo), self.work.megapixels(photo)
+        self.tell(PhotoStarted(item, picture, megapixels, method))
+        done = 0.0
 
-def _restore_item(
-    item: Item,
-    restorer: Restorer,
-    on_exists: OnExists,
-    report: Callable[[Photo], Report] | None,
-) -> Done:
-    start = time.perf_counter()
-    photo = read_photo(item.source)
-    _check_suffix(item, photo)
-    image = photo.to_float()
-    restoration = restorer(image, report=None if report is None else report(photo))
-    restored = photo.changed_by(restoration.image - image)
-    may_overwrite = on_exists is OnExists.OVERWRITE
-    if item.map_output is not None and restoration.defocus_map is not None:
-        _make_folder(item.map_output.parent)
-        picture = _map_picture(restoration.defocus_map)
-        write_photo(picture, item.map_output, may_overwrite=may_overwrite)
-    _make_folder(item.output.parent)
-    write_photo(restored, item.output, may_overwrite=may_overwrite)
-    return Done(item, photo, restoration, time.perf_counter() - start)
+        def report(share: float) -> None:
+            nonlocal done
+            done += share
+            self.tell(Progress(item, share, min(done, 1.0)))
+            if self.saving is not None and self.saving.future.done():
+                self._settle()
 
+        try:
+            computed = self.work.compute(item, photo, report)
+        except PHOTO_ERRORS as error:
+            self._fail(item, error)
+            return
+        seconds = read.seconds + time.perf_counter() - start
 
-def _check_suffix(item: Item, photo: Photo) -> None:
-    """Refuse an output name that belongs to another format than the photo is in."""
-    suffixes = SUFFIXES[photo.format]
-    if item.output.suffix.lower() not in suffixes:
-        raise OutputError(
-            f"{item.source.name} is a {photo.format.upper()} photo and cannot be saved as "
-            f"{item.output.name}",
-            why="a restored photo keeps its format, whatever it is called",
-            fix=f"name an output that ends in {suffixes[0]} with -o",
-        )
+        def save() -> PhotoDone:
+            start = time.perf_counter()
+            saved = computed.save()
+            return PhotoDone(
+                item=item,
+                picture=picture,
+                method=method,
+                seconds=seconds + time.perf_counter() - start,
+                megapixels=megapixels,
+                blur=computed.blur,
+                scales=computed.scales,
+                warnings=(*computed.warnings, *saved.warnings),
+                notes=saved.notes,
+            )
 
+        self._settle()
+        self.saving = _Saving(item, self.writer.submit(save))
 
-def _map_picture(defocus_map: DefocusMap) -> Photo:
-    """The map as a 16-bit gray picture; the scale is that of `DefocusMap.to_uint16`."""
-    return Photo(pixels=defocus_map.to_uint16()[:, :, None], coding=PngCoding())
+    def _settle(self) -> None:
+        """Wait until the photo that is being saved is saved, and tell."""
+        if self.saving is None:
+            return
+        item, future = self.saving.item, self.saving.future
+        self.saving = None
+        try:
+            done = future.result()
+        except PHOTO_ERRORS as error:
+            self._fail(item, error)
+            return
+        self.n_done += 1
+        self.tell(done)
 
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"the folder {folder} cannot be made", why=reason) from error
+    def _fail(self, item: Item, error: InputError | OutputError) -> None:
+        failure = PhotoFailed(item, error)
+        self.failed.append(failure)
+        self.tell(failure)

@@ -5,37 +5,92 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 from defocusfix.errors import OutputError
 
+MARK = ".defocusfix-part"  # how the name of an unfinished file ends
+
 
 def safe_write(path: Path, data: bytes, *, may_overwrite: bool = False) -> None:
-    """Write `data` to `path` through a temporary file in the same folder.
+    """Write `data` to `path`, whole or not at all; see `new_file`."""
+    with new_file(path, may_overwrite=may_overwrite) as file:
+        file.write(data)
 
-    At every moment `path` holds either what it held before or all of `data`, even when the
-    program is killed. Raises OutputError if `path` exists and may not be overwritten, or if the
-    folder cannot be written to; nothing is left behind then.
+
+@contextmanager
+def new_file(path: Path, *, may_overwrite: bool = False) -> Iterator[BinaryIO]:
+    """A file to be written, which becomes `path` once the block is left without an error.
+
+    At every moment `path` holds either what it held before or all of what was written, even when
+    the program is killed; what it leaves behind then is removed the next time anything is written
+    to that folder. Raises OutputError if `path` exists and may not be overwritten, or if the folder
+    cannot be written to; nothing is left behind then.
     """
+    if not may_overwrite and os.path.lexists(path):
+        raise _taken(path)
+    _remove_leftovers_once(path.parent)
     try:
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem[:32]}.", suffix=".part"
-        )
+        file, temporary = _temporary_file(path)
     except OSError as error:
         raise _cannot_write(path, error) from error
-    temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        with file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(_permissions(path))
-        _move(temporary, path, may_overwrite=may_overwrite)
+            temporary.chmod(_permissions(path))
+            if os.name == "nt":
+                file.close()  # an open file cannot be moved there
+            _move(temporary, path, may_overwrite=may_overwrite)
         _flush_folder(path.parent)
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the files that killed runs left unfinished; those still being written stay."""
+    for file in folder.glob(f".*{MARK}"):
+        # A file that vanishes or cannot be opened is somebody else's to remove.
+        with suppress(OSError), file.open("rb") as leftover:
+            if _is_ours(leftover):
+                file.unlink()
+
+
+_remove_leftovers_once = cache(remove_leftovers)
+
+
+def _temporary_file(path: Path) -> tuple[BinaryIO, Path]:
+    """A new file beside `path`, locked so that nobody takes it for a leftover."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:32]}.", suffix=MARK)
+        file = os.fdopen(handle, "wb")
+        _is_ours(file)
+        if os.fstat(file.fileno()).st_nlink or os.name == "nt":
+            return file, Path(name)
+        file.close()  # removed as a leftover between its making and its locking
+
+
+def _is_ours(file: BinaryIO) -> bool:
+    """Lock a file for as long as it is open; False if another process has it or locks are none.
+
+    Where there are no such locks, as on Windows, an open file cannot be removed.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _move(temporary: Path, path: Path, *, may_overwrite: bool) -> None:
@@ -46,15 +101,19 @@ def _move(temporary: Path, path: Path, *, may_overwrite: bool) -> None:
         # A hard link fails if the name is taken, in one step; a check before a rename leaves a gap.
         path.hardlink_to(temporary)
     except FileExistsError as error:
-        raise OutputError(
-            f"{path} exists already",
-            fix="choose another name with -o, or say --on-exists overwrite, rename or skip",
-        ) from error
+        raise _taken(path) from error
     except OSError:
         # File systems without hard links (FAT, some network shares).
-        if path.exists():
-            raise OutputError(f"{path} exists already", fix="choose another name with -o") from None
+        if os.path.lexists(path):
+            raise _taken(path) from None
         temporary.replace(path)
+
+
+def _taken(path: Path) -> OutputError:
+    return OutputError(
+        f"{path} exists already",
+        fix="choose another name with -o, or say --on-exists overwrite, rename or skip",
+    )
 
 
 def _permissions(path: Path) -> int:

@@ -1,30 +1,63 @@
-"""TIFF both ways: one picture of 8 or 16 bits, uncompressed or Deflate, with all its tags.
+"""TIFF in: one picture of 8 or 16 bits or of floating point, with all its tags.
 
-tifffile reads and writes the pixels. It cannot write the Exif and GPS directories, and Pillow loses
-them, so the directory of tags is packed here.
+Strips and tiles, classic and BigTIFF, uncompressed, LZW, Deflate, PackBits and JPEG.
 
 Source: TIFF 6.0; Adobe TIFF Technical Notes (Deflate, Photoshop tags).
 """
 
 from __future__ import annotations
 
-import logging
-import struct
-import zlib
-from io import BytesIO
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import tifffile
 
 from defocusfix.errors import InputError
 from defocusfix.photo import ifd, metadata
-from defocusfix.photo.limits import check_size
-from defocusfix.photo.photo import Photo, Pixels, TiffCoding
+from defocusfix.photo.coding import TiffCoding
+from defocusfix.photo.photo import Photo
+from defocusfix.photo.photoshop import split_resources
+from defocusfix.photo.pixels import Pixels, largest_value, turn_upright
+from defocusfix.photo.source import Source
+from defocusfix.photo.tiff_segments import (
+    DEFLATE,
+    JPEG,
+    LZW,
+    PACKBITS,
+    UNCOMPRESSED,
+    Picture,
+    read_pixels,
+)
+from defocusfix.photo.tiff_write import ICC_TAG, IPTC_TAG, RESOURCES_TAG, XMP_TAG
 
-XMP_TAG, ICC_TAG, LAYERS_TAG, RAW_TAG = 700, 34675, 37724, 50706
+LAYERS_TAG = 37724
+GRAY, RGB, YCBCR = 1, 2, 6
 PREMULTIPLIED = 1
-UNCOMPRESSED, DEFLATE = 1, (8, 32946)
+DTYPES = {(1, 8): "u1", (1, 16): "u2", (4, 8): "u1", (4, 16): "u2", (3, 32): "f4"}
+COLOUR_MODELS = {
+    0: "gray with white as 0",
+    3: "PALETTE",
+    4: "a transparency mask",
+    5: "SEPARATED (CMYK)",
+    6: "YCBCR",
+    8: "CIELAB",
+    9: "ICCLAB",
+    10: "ITULAB",
+    32803: "camera raw",
+    34892: "camera raw",
+}
+COMPRESSIONS = {
+    2: "CCITT",
+    3: "CCITT",
+    4: "CCITT",
+    6: "JPEG of the old kind",
+    34712: "JPEG 2000",
+    34925: "LZMA",
+    50000: "ZSTD",
+    50001: "WebP",
+    50002: "JPEG XL",
+    52546: "JPEG XL",
+}
+MOST_PICTURES = 1000  # directories followed before a file is taken for a loop
 
 # Tags that say how the pixels are laid out. The writer sets its own.
 LAYOUT_TAGS = (
@@ -36,147 +69,174 @@ LAYOUT_TAGS = (
     | frozenset(range(512, 522))
     | frozenset(range(529, 533))
     | {273, 284, 288, 289, 292, 293, 297, 317, 320, 330, 332, 334, 347}
-    | {XMP_TAG, ICC_TAG, LAYERS_TAG}
+    | {XMP_TAG, ICC_TAG, IPTC_TAG, RESOURCES_TAG, LAYERS_TAG}
 )
 
-# What tifffile finds odd about a file goes to a log; without this, Python prints it.
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+class _Tags:
+    """The tags of the first directory, as values, but for those of Exif and GPS."""
+
+    def __init__(self, source: Source) -> None:
+        self.layout = ifd.layout_of(source)
+        entries = ifd.read_directory(
+            source, ifd.first_directory(source), left_out={LAYERS_TAG, *ifd.POINTERS}
+        )
+        self._by_tag = {entry.tag: entry for entry in reversed(entries)}
+
+    def numbers(self, tag: int) -> tuple[int, ...]:
+        """All numbers of a tag, none if it is missing."""
+        entry = self._by_tag.get(tag)
+        return () if entry is None else entry.numbers(self.layout.order)
+
+    def number(self, tag: int, default: int) -> int:
+        """The first number of a tag."""
+        return next(iter(self.numbers(tag)), default)
+
+    def content(self, tag: int) -> bytes | None:
+        """The bytes of a tag."""
+        entry = self._by_tag.get(tag)
+        return None if entry is None else entry.value
 
 
-def decode_tiff(data: bytes, name: str) -> Photo:
+def decode_tiff(source: Source) -> Photo:
     """A TIFF file as an upright photo.
 
-    Raises InputError if it is damaged or too large, or has something that could not be kept:
-    several pictures, another depth, compression or colour model.
+    Raises InputError if it is too large, or has something that could not be kept: several
+    pictures, another depth, compression or colour model.
     """
-    try:
-        with tifffile.TiffFile(BytesIO(data)) as file:
-            pictures = [page.aspage() for page in file.pages]
-            n_pictures = sum(not page.is_reduced for page in pictures)
-            page = file.pages.first
-            check_size(name, page.imagelength, page.imagewidth)
-            _refuse_what_cannot_be_kept(page, n_pictures, name)
-            _check_complete(page, len(data))
-            values = page.asarray()
-        exif_block = _descriptive_tags(data)
-    except (
-        # What tifffile and zlib raise on damaged files; nothing else of ours runs in here.
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        ZeroDivisionError,
-        OverflowError,
-        MemoryError,
-        RuntimeError,
-        struct.error,
-        zlib.error,
-        tifffile.TiffFileError,
-    ) as error:
-        raise InputError(f"{name} cannot be read", why=f"damaged TIFF: {error}") from error
-
-    if values.ndim == 2:
-        values = values[:, :, None]
-    elif page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
-        values = np.moveaxis(values, 0, 2)
-    values = metadata.turn_upright(values, metadata.orientation_of(exif_block))
-    has_alpha = values.shape[2] in (2, 4)
-    alpha_kind = int(page.extrasamples[0]) if has_alpha else 2
-    alpha = np.ascontiguousarray(values[:, :, -1]) if has_alpha else None
-    _refuse_premultiplied(alpha, alpha_kind, name)
-    xmp = _bytes_of_tag(page, XMP_TAG)
+    tags = _Tags(source)
+    height, width = tags.number(257, 0), tags.number(256, 0)
+    source.check_size(height, width)
+    _refuse_what_cannot_be_kept(source, tags)
+    picture = _picture(source, tags)
+    pixels, alpha = read_pixels(source, picture)
+    if pixels.dtype.kind == "f" and not all(np.isfinite(row).all() for row in pixels):
+        raise InputError(
+            f"{source.name} has values that are no numbers",
+            why="floating point can hold NaN and infinity, which would spread around them",
+            fix="fill these places in your photo editor",
+        )
+    exif = descriptive_tags(source)
+    orientation = metadata.orientation_of(exif)
+    alpha_kind = tags.number(338, 0) if alpha is not None else 2
+    _refuse_premultiplied(alpha, alpha_kind, source.name)
+    iptc, resources = split_resources(tags.content(RESOURCES_TAG) or b"")
+    xmp = tags.content(XMP_TAG)
     return Photo(
-        pixels=np.ascontiguousarray(values[:, :, :-1]) if has_alpha else values,
+        pixels=turn_upright(pixels, orientation),
         coding=TiffCoding(
-            is_deflated=page.compression != UNCOMPRESSED,
-            is_big_endian=data[:2] == b"MM",
+            compression=_compression_written(picture.compression),
+            is_big_endian=tags.layout.order == ">",
+            is_big=tags.layout.is_big,
             alpha_kind=alpha_kind,
+            resources=resources,
         ),
-        alpha=alpha,
-        icc_profile=_bytes_of_tag(page, ICC_TAG),
-        exif=metadata.upright_exif(exif_block, height=values.shape[0], width=values.shape[1]),
+        alpha=None if alpha is None else turn_upright(alpha, orientation),
+        icc_profile=tags.content(ICC_TAG),
+        exif=metadata.upright_exif(exif),
         xmp=xmp and metadata.upright_xmp(xmp),
-        notes=_notes(page),
+        iptc=_iptc(tags) or iptc,
+        notes=_notes(source, tags),
+        has_lost=picture.compression == JPEG,
     )
 
 
-def encode_tiff(photo: Photo, coding: TiffCoding) -> bytes:
-    """The bytes of a TIFF with the depth, channels, compression and byte order of the photo."""
-    order: Literal["<", ">"] = ">" if coding.is_big_endian else "<"
-    tags = _tags_in_order(photo.exif, order)
-    alpha = () if photo.alpha is None else (photo.alpha[:, :, None],)
-    values = np.concatenate((photo.pixels, *alpha), axis=2)
-    file = BytesIO()
-    with tifffile.TiffWriter(file, byteorder=order) as writer:
-        writer.write(
-            values[:, :, 0] if values.shape[2] == 1 else values,
-            photometric="rgb" if photo.pixels.shape[2] == 3 else "minisblack",
-            planarconfig=None if values.shape[2] == 1 else "contig",
-            extrasamples=None if photo.alpha is None else [coding.alpha_kind],
-            compression="zlib" if coding.is_deflated else None,
-            predictor=coding.is_deflated,
-            iccprofile=photo.icc_profile,
-            metadata=None,
-            software=False,
-        )
-    if photo.xmp is not None:
-        tags += (ifd.Entry(XMP_TAG, ifd.BYTE, len(photo.xmp), photo.xmp),)
-    return _with_tags(file.getvalue(), tags, order)
+def descriptive_tags(source: Source) -> bytes:
+    """An EXIF block of those tags of a TIFF that describe the photo instead of its layout.
+
+    Raises BrokenTagsError if the directory of tags is damaged.
+    """
+    entries = ifd.read_directory(source, ifd.first_directory(source), left_out=LAYOUT_TAGS)
+    # Types above 13 are known to BigTIFF alone.
+    kept = tuple(entry for entry in entries if entry.kind <= 13)
+    return ifd.pack_block(kept, ifd.layout_of(source).order)
 
 
-def _refuse_what_cannot_be_kept(page: Any, n_pictures: int, name: str) -> None:
-    photometric = page.photometric
-    if page.tags.get(RAW_TAG) is not None or photometric == tifffile.PHOTOMETRIC.CFA:
-        raise InputError(
-            f"{name} is a camera raw file",
-            fix="develop it in your raw converter and export a 16-bit TIFF",
-        )
+def _picture(source: Source, tags: _Tags) -> Picture:
+    """The layout of the pixels. Raises ValueError where it contradicts itself."""
+    height, width = tags.number(257, 0), tags.number(256, 0)
+    is_tiled = bool(tags.numbers(322))
+    segment_height = tags.number(323, 0) if is_tiled else min(height, tags.number(278, height))
+    segment_width = tags.number(322, 0) if is_tiled else width
+    source.check_size(segment_height, segment_width)
+    kind = DTYPES[tags.number(339, 1), tags.number(258, 1)]
+    return Picture(
+        height=height,
+        width=width,
+        channels=tags.number(277, 1),
+        colours=1 if tags.number(262, -1) == GRAY else 3,
+        dtype=np.dtype(tags.layout.order + kind),
+        compression=tags.number(259, UNCOMPRESSED),
+        predictor=tags.number(317, 1),
+        is_planar=tags.number(284, 1) == 2,
+        is_ycbcr=tags.number(262, -1) == YCBCR,
+        segment_height=segment_height,
+        segment_width=segment_width,
+        is_tiled=is_tiled,
+        offsets=tags.numbers(324 if is_tiled else 273),
+        byte_counts=tags.numbers(325 if is_tiled else 279),
+        jpeg_tables=tags.content(347) or b"",
+    )
+
+
+def _refuse_what_cannot_be_kept(source: Source, tags: _Tags) -> None:
+    name = source.name
+    photometric, compression = tags.number(262, -1), tags.number(259, UNCOMPRESSED)
+    n_pictures = _n_pictures(source)
     if n_pictures != 1:
         raise InputError(
             f"{name} holds {n_pictures} pictures", fix="save the picture you want on its own"
         )
-    if page.compression not in (UNCOMPRESSED, *DEFLATE):
+    if compression not in (UNCOMPRESSED, LZW, *DEFLATE, JPEG, PACKBITS):
         raise InputError(
-            f"{name} is compressed with {_plain_name(page.compression)}",
-            why="only uncompressed and Deflate (ZIP) TIFFs can be read",
+            f"{name} is compressed with {COMPRESSIONS.get(compression, f'method {compression}')}",
+            why="TIFFs can be read uncompressed or with LZW, Deflate (ZIP), PackBits or JPEG",
             fix="save it again as a TIFF with ZIP compression, or without",
         )
-    if photometric not in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.MINISBLACK):
+    if photometric not in (RGB, GRAY) and not (photometric == YCBCR and compression == JPEG):
         raise InputError(
-            f"{name} has the colour model {_plain_name(photometric)}",
+            f"{name} has the colour model {COLOUR_MODELS.get(photometric, photometric)}",
             why="only RGB and gray photos can be restored without changing their colours",
             fix="convert it to RGB in your photo editor first",
         )
-    if page.dtype not in (np.uint8, np.uint16) or page.bitspersample not in (8, 16):
+    bits, formats = set(tags.numbers(258)) or {1}, set(tags.numbers(339)) or {1}
+    if len(bits) > 1 or len(formats) > 1 or (*formats, *bits) not in DTYPES:
+        kinds = {2: " with a sign", 3: " of floating point"}
         raise InputError(
-            f"{name} has {page.bitspersample} bits per channel of kind {page.dtype}",
-            why="only whole numbers of 8 and 16 bits can be kept exactly",
+            f"{name} has {max(bits)} bits per channel{kinds.get(max(formats), '')}",
+            why="whole numbers of 8 and 16 bits and floating point of 32 bits can be kept exactly",
             fix="save it as a 16-bit TIFF",
         )
-    colours = 3 if photometric == tifffile.PHOTOMETRIC.RGB else 1
-    if page.samplesperpixel - colours not in (0, 1) or page.imagedepth != 1:
+    channels, colours = tags.number(277, 1), 1 if photometric == GRAY else 3
+    if channels - colours not in (0, 1):
         raise InputError(
-            f"{name} has {page.samplesperpixel} channels",
+            f"{name} has {channels} channels",
             why="only the colours and one alpha channel can be kept",
             fix="remove the other channels",
         )
+    if tags.number(266, 1) != 1:
+        raise ValueError("its bits are in reverse order")
 
 
-def _check_complete(page: Any, n_bytes: int) -> None:
-    """Raise ValueError if picture data is missing, which tifffile would fill with zeros."""
-    if not page.dataoffsets or len(page.dataoffsets) != len(page.databytecounts):
-        raise ValueError("it has no picture data")
-    pieces = zip(page.dataoffsets, page.databytecounts, strict=True)
-    if any(count == 0 or offset + count > n_bytes for offset, count in pieces):
-        raise ValueError("it is cut off")
-    if page.compression == UNCOMPRESSED and sum(page.databytecounts) < page.nbytes:
-        raise ValueError("it has less picture data than its size needs")
+def _n_pictures(source: Source) -> int:
+    """How many pictures there are, without smaller copies of them."""
+    seen: set[int] = set()
+    position = ifd.first_directory(source)
+    n_pictures = 0
+    while position and position not in seen and len(seen) < MOST_PICTURES:
+        seen.add(position)
+        kinds = {
+            place.tag: ifd.integer_at(source, place)
+            for place in ifd.places(source, position)
+            if place.tag in (254, 255)
+        }
+        n_pictures += not (kinds.get(254, 0) & 1 or kinds.get(255) == 2)
+        position = ifd.next_directory(source, position)
+    return max(1, n_pictures)
 
 
 def _refuse_premultiplied(alpha: Pixels | None, kind: int, name: str) -> None:
-    if alpha is not None and kind == PREMULTIPLIED and alpha.min() < np.iinfo(alpha.dtype).max:
+    if alpha is not None and kind == PREMULTIPLIED and alpha.min() < largest_value(alpha.dtype):
         raise InputError(
             f"{name} has colours multiplied with their transparency",
             why="restoring would change them where the photo is transparent",
@@ -184,45 +244,23 @@ def _refuse_premultiplied(alpha: Pixels | None, kind: int, name: str) -> None:
         )
 
 
-def _notes(page: Any) -> tuple[str, ...]:
-    if page.tags.get(LAYERS_TAG) is not None:
+def _compression_written(compression: int) -> Literal["none", "lzw", "deflate"]:
+    """JPEG is not written again, since it would lose once more; PackBits gains nothing."""
+    if compression == UNCOMPRESSED:
+        return "none"
+    return "lzw" if compression == LZW else "deflate"
+
+
+def _iptc(tags: _Tags) -> bytes | None:
+    """IPTC records; some writers swap them as if they were whole numbers of 4 bytes."""
+    iptc = tags.content(IPTC_TAG)
+    if iptc and iptc[:1] != b"\x1c" and iptc[3:4] == b"\x1c" and len(iptc) % 4 == 0:
+        return np.frombuffer(iptc, ">u4").astype("<u4").tobytes()
+    return iptc
+
+
+def _notes(source: Source, tags: _Tags) -> tuple[str, ...]:
+    first = ifd.first_directory(source)
+    if any(place.tag == LAYERS_TAG for place in ifd.places(source, first)):
         return ("Photoshop layers were left out; the flattened picture was restored",)
     return ()
-
-
-def _descriptive_tags(data: bytes) -> bytes:
-    """An EXIF block of all tags that describe the photo instead of its layout."""
-    entries = ifd.read_directory(data, ifd.first_directory(data))
-    kept = tuple(entry for entry in entries if entry.tag not in LAYOUT_TAGS)
-    return ifd.pack_block(kept, ifd.byte_order(data))
-
-
-def _bytes_of_tag(page: Any, tag: int) -> bytes | None:
-    entry = page.tags.get(tag)
-    if entry is None:
-        return None
-    value = entry.value
-    return value.encode() if isinstance(value, str) else bytes(value)
-
-
-def _tags_in_order(exif: bytes | None, order: str) -> tuple[ifd.Entry, ...]:
-    """The tags to be written; ValueError if their values are in the other byte order."""
-    if exif is None:
-        return ()
-    if ifd.byte_order(exif) != order:
-        raise ValueError("the EXIF block is in the other byte order than the TIFF")
-    return ifd.read_directory(exif, ifd.first_directory(exif))
-
-
-def _with_tags(file: bytes, tags: tuple[ifd.Entry, ...], order: str) -> bytes:
-    """A written TIFF whose directory is replaced by one that has `tags` as well, at the end."""
-    written = ifd.read_directory(file, ifd.first_directory(file))
-    merged = {entry.tag: entry for entry in (*written, *tags)}
-    block = bytearray(file) + b"\0" * (len(file) % 2)
-    struct.pack_into(order + "I", block, 4, len(block))
-    return bytes(block + ifd.pack(tuple(merged.values()), order, len(block)))
-
-
-def _plain_name(value: Any) -> str:
-    """The name of one of tifffile's constants, or the number where it has none."""
-    return str(getattr(value, "name", value)).replace("_", " ")

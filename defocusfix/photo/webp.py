@@ -5,59 +5,61 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from io import BytesIO
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, WebPImagePlugin
 
 from defocusfix.errors import InputError
 from defocusfix.photo import metadata
-from defocusfix.photo.limits import check_size
-from defocusfix.photo.photo import Photo, WebpCoding
+from defocusfix.photo.coding import WebpCoding
+from defocusfix.photo.photo import Photo
+from defocusfix.photo.pixels import from_pillow, turn_upright, with_alpha
+from defocusfix.photo.source import Source
 
-LOSSY_QUALITY = 95  # a lossy WebP does not say with which quality it was made
 
-
-def decode_webp(data: bytes, name: str) -> Photo:
-    """A WebP file as an upright photo. Raises InputError if damaged, animated or too large."""
-    try:
-        image = WebPImagePlugin.WebPImageFile(BytesIO(data))
-        check_size(name, image.height, image.width)
-        if image.is_animated:
-            raise InputError(f"{name} is an animation", fix="save the picture you want on its own")
-        values = np.asarray(image if image.mode in ("RGB", "RGBA") else image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{name} cannot be read", why=f"damaged WebP: {error}") from error
+def decode_webp(source: Source) -> Photo:
+    """A WebP file as an upright photo. Raises InputError if it is animated or too large."""
+    data = source.all()
+    image = WebPImagePlugin.WebPImageFile(BytesIO(data))
+    source.check_size(image.height, image.width)
+    if image.is_animated:
+        raise InputError(
+            f"{source.name} is an animation", fix="save the picture you want on its own"
+        )
+    values = from_pillow(image if image.mode in ("RGB", "RGBA") else image.convert("RGB"))
 
     exif: bytes | None = image.info.get("exif")
     if exif is not None:
         exif = exif.removeprefix(b"Exif\0\0")
-    values = metadata.turn_upright(values, metadata.orientation_of(exif))
+    values = turn_upright(values, metadata.orientation_of(exif))
     xmp: bytes | None = image.info.get("xmp")
+    is_lossless = b"VP8L" in set(_chunk_types(data))
     return Photo(
         pixels=np.ascontiguousarray(values[:, :, :3]),
-        coding=WebpCoding(is_lossless=b"VP8L" in set(_chunk_types(data))),
+        coding=WebpCoding(is_lossless=is_lossless),
         alpha=np.ascontiguousarray(values[:, :, 3]) if values.shape[2] == 4 else None,
         icc_profile=image.info.get("icc_profile"),
-        exif=exif and metadata.upright_exif(exif, height=values.shape[0], width=values.shape[1]),
+        exif=exif and metadata.upright_exif(exif),
         xmp=xmp and metadata.upright_xmp(xmp),
+        has_lost=not is_lossless,
     )
 
 
-def encode_webp(photo: Photo, coding: WebpCoding) -> bytes:
-    """The bytes of a WebP. Colours under transparent pixels are kept."""
-    alpha = () if photo.alpha is None else (photo.alpha[:, :, None],)
+def encode_webp(photo: Photo, coding: WebpCoding, file: BinaryIO) -> None:
+    """Write a WebP. Colours under transparent pixels are kept."""
     encoded = BytesIO()
-    Image.fromarray(np.concatenate((photo.pixels, *alpha), axis=2)).save(
+    Image.fromarray(with_alpha(photo.pixels, photo.alpha, as_rgb=True)).save(
         encoded,
         "WEBP",
         lossless=coding.is_lossless,
-        quality=100 if coding.is_lossless else LOSSY_QUALITY,
+        quality=100 if coding.is_lossless else coding.quality,
         exact=True,
         icc_profile=photo.icc_profile or b"",
         exif=photo.exif or b"",
         xmp=photo.xmp or b"",
     )
-    return encoded.getvalue()
+    file.write(encoded.getbuffer())
 
 
 def _chunk_types(data: bytes) -> Iterator[bytes]:

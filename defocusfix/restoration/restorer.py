@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +17,20 @@ from defocusfix.engines.engine import Engine
 from defocusfix.engines.select import open_engine
 from defocusfix.errors import ModelError, UsageError
 from defocusfix.network_spec import NetworkSpec
+from defocusfix.photo.photo import Photo
+from defocusfix.restoration.adjust import Finisher
+from defocusfix.restoration.calls import Calls
 from defocusfix.restoration.defocus_map import DefocusMap
+from defocusfix.restoration.level import N_COLOURS
+from defocusfix.restoration.mask import Mask
+from defocusfix.restoration.pictures import Picture, as_mask, changed_picture, opened
 from defocusfix.restoration.pyramid import Report, run_levels
 from defocusfix.restoration.settings import RestoreSettings
-from defocusfix.restoration.tiles import Cut
+from defocusfix.restoration.stored import Pixels, check_pixels, to_image
+from defocusfix.restoration.tiles import Cut, Span
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 DEFAULT_MODEL = "focusnet-s"
 MODEL_FILE = "model.onnx"
@@ -25,13 +38,16 @@ WHOLE = 2**30  # a tile larger than any photo
 USUAL_TILE = 768  # pixels; larger ones gained nothing on a CPU
 TILE_PER_HALO = 6  # a window this many times its halo computes 9/4 of what it keeps
 
+Area = tuple[int, int, int, int]
+"""x, y, width, height of a rectangle of a photo, in pixels."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Restoration:
     """A restored picture, and what was done to get it."""
 
-    image: npt.NDArray[np.float32]
-    """(H, W, 3) in [0, 1]."""
+    pixels: Pixels
+    """Restored values, of the kind and, for a whole photo, the shape of what was given."""
     defocus_map: DefocusMap | None
     """Blur of the input; None if the network gives no map."""
     model: str
@@ -40,10 +56,22 @@ class Restoration:
     """Library that computed, with its version."""
     device: str
     """Device really used."""
+    precision: str
+    """Arithmetic of the network: `fp32`, `bf16` or `fp16`."""
+    scales: dict[int, float]
+    """Share of the pixels by the finest size computed for them: 1 full, 2 half, 4 a quarter of the
+    size, 0 for what was left alone and has its exact values. The shares sum to one."""
     n_tiles: int
     """Tiles computed, over all levels."""
     seconds: float
     """Time it took."""
+    notes: tuple[str, ...] = ()
+    """What went other than planned, in words for the user."""
+
+    @property
+    def image(self) -> npt.NDArray[np.float32]:
+        """(H, W, 3) float32 in [0, 1]; gray is repeated three times."""
+        return to_image(self.pixels)
 
     @property
     def radius_px(self) -> npt.NDArray[np.float32] | None:
@@ -52,20 +80,61 @@ class Restoration:
 
 
 class Restorer:
-    """An engine and settings, ready for any number of pictures.
+    """A network, made ready, and settings: for any number of pictures, one at a time.
 
-    Raises UsageError if the tiles of `settings` are too small for the network.
+    engine: `auto` for the fastest engine that works here, the name of one, which is a demand, or
+    an engine that is open already; the rest is for an engine that is yet to be opened:
+    model: an ONNX file made by `defocusfix export`, a folder that holds one as `model.onnx`, or
+    the name of bundled weights; None for the default ones. device, precision: `auto`, or a demand.
+    output_bits: of a colour of the restored pictures, 8, 16 or 32; only for 8 may `auto` compute
+    less exactly than fp32. threads: of the CPU; None takes one per physical core.
+    exact: opens the network of an engine that is given in fp32, for tiles that come back as
+    nonsense.
+
+    Raises ModelError, DeviceError, or UsageError, also if the tiles of `settings` are too small
+    for the network, or if they need a defocus map and it gives none.
     """
 
-    def __init__(self, engine: Engine, settings: RestoreSettings | None = None) -> None:
-        self.engine = engine
+    def __init__(
+        self,
+        engine: Engine | str = "auto",
+        settings: RestoreSettings | None = None,
+        *,
+        model: str | Path | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        output_bits: int = 8,
+        threads: int | None = None,
+        exact: Callable[[], Engine] | None = None,
+    ) -> None:
+        if isinstance(engine, str):
+            opened = functools.partial(
+                open_engine,
+                model_file(model),
+                engine=engine,
+                device=device,
+                output_bits=output_bits,
+                threads=threads,
+            )
+            engine = opened(precision=precision)
+            if engine.precision != "fp32":
+                exact = functools.partial(opened, precision="fp32")
+        self.engine: Engine = engine
         self.settings = settings or RestoreSettings()
+        _check_wishes(engine, self.settings)
         self._cut = _cut(engine, self.settings)
+        self._exact = None if exact is None else functools.cache(exact)
+        self._pieces = 1  # into which tiles are cut since memory ran out
 
     @property
     def spec(self) -> NetworkSpec:
         """What the network needs and gives."""
         return self.engine.spec
+
+    @property
+    def gives_map(self) -> bool:
+        """Whether the network tells how far out of focus each pixel is."""
+        return "radius_px" in self.spec.outputs
 
     def __call__(
         self, image: npt.NDArray[np.float32], *, report: Report | None = None
@@ -74,55 +143,151 @@ class Restorer:
 
         image: (H, W, 3) float32 in [0, 1], display-encoded RGB, at least one pixel. Not changed.
         report: told the share of the work after every tile.
-        Raises ValueError for any other array; DeviceError if memory runs out; ModelError if the
-        network gives values that are not numbers.
+        Raises ValueError for any other array, and what `restore_pixels` raises.
         """
         _check(image)
-        start = time.perf_counter()
-        level, n_tiles = run_levels(
-            self.engine,
-            np.ascontiguousarray(image.transpose(2, 0, 1)),
-            self._cut,
-            report or _say_nothing,
+        return self.restore_pixels(image, report=report)
+
+    @overload
+    def restore(
+        self, picture: Picture, *, mask: npt.NDArray[Any] | Image | None = None
+    ) -> Picture: ...
+    @overload
+    def restore(
+        self, picture: str | Path, *, mask: npt.NDArray[Any] | Image | None = None
+    ) -> Photo: ...
+    def restore(self, picture: Any, *, mask: npt.NDArray[Any] | Image | None = None) -> Any:
+        """Restore an array, a Pillow image, a photo or a file; see `defocusfix.restore`."""
+        painted = None if mask is None else as_mask(mask)
+        return changed_picture(
+            opened(picture), lambda pixels: self.restore_pixels(pixels, mask=painted).pixels
         )
-        restored = np.clip(level.restored.transpose(1, 2, 0), 0, 1)
-        if self.settings.strength != 1:
-            restored -= image
-            restored *= np.float32(self.settings.strength)
-            restored += image
-        radius_px = level.radius_px
+
+    def restore_pixels(
+        self,
+        pixels: Pixels,
+        *,
+        mask: npt.NDArray[np.float32] | None = None,
+        area: Area | None = None,
+        report: Report | None = None,
+        in_place: bool = False,
+    ) -> Restoration:
+        """Restore a picture as it is stored; what comes back has the same kind of values.
+
+        pixels: (H, W, 3) display-encoded RGB or (H, W, 1) gray, at least one pixel; uint8, uint16,
+        or float32 where 1 is white and more is legal. Values that nothing changes stay exact.
+        mask: (h, w) float32, 0 keeps the photo and 1 restores it; stretched over the photo where
+        its size differs, and feathered inwards.
+        area: only this rectangle is computed and given back.
+        report: told the share of the work after every tile.
+        in_place: whether to write the result over `pixels`, which saves its memory; after an error
+        `pixels` is then partly changed.
+
+        Raises ValueError for any other array, and for an area that is not inside the photo;
+        DeviceError if memory runs out; ModelError if the network gives nonsense.
+        """
+        start = time.perf_counter()
+        check_pixels(pixels)
+        height, width, _ = pixels.shape
+        rows, columns = _spans(area, height, width)
+        painted = None if mask is None else Mask(mask, height, width)
+        target = pixels[rows.indices, columns.indices]
+        finisher = Finisher(
+            pixels,
+            target if in_place else target.copy(),
+            rows,
+            columns,
+            settings=self.settings,
+            mask=painted,
+            has_radius=self.gives_map,
+        )
+        calls = Calls(self.engine, self._exact, self._pieces)
+        work = run_levels(
+            calls,
+            pixels,
+            self._cut,
+            self.settings,
+            rows=rows,
+            columns=columns,
+            mask=painted,
+            take=finisher.take,
+            release=finisher.release,
+            report=report or _say_nothing,
+        )
+        self._pieces = calls.pieces
+        radius_px = finisher.radius_px
         return Restoration(
-            image=np.ascontiguousarray(restored),
-            defocus_map=None if radius_px is None else DefocusMap(np.ascontiguousarray(radius_px)),
-            model=self.engine.spec.name,
+            pixels=finisher.target,
+            defocus_map=None if radius_px is None else DefocusMap(radius_px),
+            model=self.spec.name,
             engine=self.engine.name,
             device=self.engine.device,
-            n_tiles=n_tiles,
+            precision=self.engine.precision,
+            scales=work.shares,
+            n_tiles=work.n_tiles,
             seconds=time.perf_counter() - start,
+            notes=calls.notes,
         )
+
+    def defocus_map(
+        self, pixels: Pixels, *, scale: Literal[1, 2, 4] = 2, report: Report | None = None
+    ) -> DefocusMap:
+        """Only the map of a photo, for a fraction of what restoring it costs.
+
+        pixels: as for `restore_pixels`; not changed. scale: finest size computed, 2 for half.
+        Raises UsageError if the network gives no map, and what `restore_pixels` raises.
+        """
+        if not self.gives_map:
+            raise UsageError(f"the model {self.spec.name} gives no defocus map")
+        check_pixels(pixels)
+        height, width, _ = pixels.shape
+        radius_px = np.zeros((height, width), np.float16)
+
+        def take(rows: Span, values: npt.NDArray[np.float32]) -> None:
+            radius_px[rows.indices] = values[N_COLOURS]
+
+        calls = Calls(self.engine, self._exact, self._pieces)
+        run_levels(
+            calls,
+            pixels,
+            self._cut,
+            RestoreSettings(scale=scale),
+            rows=Span(0, height),
+            columns=Span(0, width),
+            take=take,
+            report=report or _say_nothing,
+        )
+        self._pieces = calls.pieces
+        return DefocusMap(radius_px)
 
 
 def open_restorer(
     model: str | Path | None = None,
     *,
     settings: RestoreSettings | None = None,
+    engine: str = "auto",
     device: str = "auto",
+    precision: str = "auto",
+    output_bits: int = 8,
     threads: int | None = None,
 ) -> Restorer:
-    """Load weights and make them ready.
-
-    model: an ONNX file made by `defocusfix export`, a folder that holds one as `model.onnx`, or
-    the name of bundled weights; None for the default ones. device: `auto`, `cpu`, or `cuda`, which
-    is a demand. threads: of the CPU; None takes one per physical core.
-
-    Raises ModelError, DeviceError or UsageError.
-    """
-    engine = open_engine(model_file(model), device=device, threads=threads)
-    return Restorer(engine, settings)
+    """A `Restorer` for a set of weights; everything else as there."""
+    return Restorer(
+        engine,
+        settings,
+        model=model,
+        device=device,
+        precision=precision,
+        output_bits=output_bits,
+        threads=threads,
+    )
 
 
 def model_file(model: str | Path | None = None) -> Path:
-    """The ONNX file that `model` names; see `open_restorer`. Raises ModelError if there is none."""
+    """The file of weights that `model` names; see `Restorer`.
+
+    Raises ModelError if it names no bundled weights.
+    """
     if model is not None:
         path = Path(model)
         if path.is_dir():
@@ -141,6 +306,15 @@ def model_file(model: str | Path | None = None) -> Path:
     return file
 
 
+def _check_wishes(engine: Engine, settings: RestoreSettings) -> None:
+    needs_map = settings.protect_sharp > 0 or settings.keep_bokeh_px is not None
+    if needs_map and "radius_px" not in engine.spec.outputs:
+        raise UsageError(
+            f"the model {engine.spec.name} does not tell what is sharp and what is blurred",
+            why="--protect-sharp and --keep-bokeh need a model that gives a defocus map",
+        )
+
+
 def _cut(engine: Engine, settings: RestoreSettings) -> Cut:
     spec = engine.spec
     usual = max(USUAL_TILE, TILE_PER_HALO * spec.halo)
@@ -153,6 +327,15 @@ def _cut(engine: Engine, settings: RestoreSettings) -> Cut:
         raise UsageError(
             f"--tile {settings.tile} is too small for the model {spec.name}", why=str(error)
         ) from error
+
+
+def _spans(area: Area | None, height: int, width: int) -> tuple[Span, Span]:
+    if area is None:
+        return Span(0, height), Span(0, width)
+    x, y, across, down = area
+    if across < 1 or down < 1 or min(x, y) < 0 or x + across > width or y + down > height:
+        raise ValueError(f"the area {area} is not inside the photo of {width} x {height} px")
+    return Span(y, y + down), Span(x, x + across)
 
 
 def _check(image: npt.NDArray[np.float32]) -> None:

@@ -5,7 +5,9 @@ are cross-faded. Around the core a **halo** is read and thrown away. Core and ha
 **window**, which is what the network sees. With a halo as wide as what a result depends on, cores
 agree wherever they overlap.
 
-The two axes are independent, so a tile is one `Part` of the rows and one of the columns.
+All windows along one axis have one size, chosen for the photo: none is a sliver, and an engine sees
+few shapes. The two axes are independent, so a tile is one `Part` of the rows and one of the
+columns.
 """
 
 from __future__ import annotations
@@ -31,9 +33,29 @@ class Span:
         """The span as an index of an array."""
         return slice(self.start, self.stop)
 
-    def within(self, outer: Span) -> slice:
+    def within(self, outer: Span) -> Span:
         """The same pixels, counted from the start of `outer`."""
-        return slice(self.start - outer.start, self.stop - outer.start)
+        return Span(self.start - outer.start, self.stop - outer.start)
+
+    def widened(self, pixels: int) -> Span:
+        """With `pixels` more at both ends."""
+        return Span(self.start - pixels, self.stop + pixels)
+
+    def aligned(self, multiple: int) -> Span:
+        """The smallest span around this one whose ends are multiples of `multiple`."""
+        return Span(self.start // multiple * multiple, -(-self.stop // multiple) * multiple)
+
+    def clipped(self, outer: Span) -> Span:
+        """What of it lies in `outer`."""
+        return Span(max(self.start, outer.start), min(self.stop, outer.stop))
+
+    def enlarged(self, factor: int) -> Span:
+        """The same pixels of a picture `factor` times as large."""
+        return Span(self.start * factor, self.stop * factor)
+
+    def halved(self) -> Span:
+        """The pixels of a picture half as large that this one touches."""
+        return Span(self.start // 2, -(-self.stop // 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,52 +107,105 @@ class Cut:
 
     @property
     def rim(self) -> int:
-        """Pixels between the cell a core grew from and the edge of its window."""
+        """Pixels between the place where two neighbours meet and the edges of their windows."""
         return math.ceil((self.halo + self.overlap / 2) / self.multiple) * self.multiple
 
     @property
     def smallest_window(self) -> int:
         """The least `window` that works."""
-        # An even division makes cells half as large at worst, and both rims must fit in.
-        cell = max(self.multiple, math.ceil(2 * self.overlap / self.multiple) * self.multiple)
-        return 2 * self.rim + cell
+        # An even division takes off half of what is between the rims at worst, and both fades
+        # must fit into the rest.
+        between = max(self.multiple, math.ceil(2 * self.overlap / self.multiple) * self.multiple)
+        return 2 * self.rim + between
 
 
-def cells(length: int, largest: int) -> list[Span]:
-    """Cut `length` into the fewest spans of at most `largest`, as even as whole numbers allow."""
-    n_cells = math.ceil(length / largest)
-    edges = [length * number // n_cells for number in range(n_cells + 1)]
-    return [Span(start, stop) for start, stop in pairwise(edges)]
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The tiles of one level, and what part of the level they cover."""
+
+    number: int
+    """Of the level: the photo at 1/2^number of its size."""
+    tiles: tuple[Tile, ...]
+
+    @property
+    def rows(self) -> Span:
+        """Rows that the cores cover."""
+        return Span(self.tiles[0].rows.core.start, self.tiles[-1].rows.core.stop)
+
+    @property
+    def columns(self) -> Span:
+        """Columns that the cores cover."""
+        return Span(self.tiles[0].columns.core.start, self.tiles[-1].columns.core.stop)
+
+    @property
+    def seen_rows(self) -> Span:
+        """Rows that the windows cover."""
+        return Span(self.tiles[0].rows.window.start, self.tiles[-1].rows.window.stop)
+
+    @property
+    def seen_columns(self) -> Span:
+        """Columns that the windows cover."""
+        return Span(self.tiles[0].columns.window.start, self.tiles[-1].columns.window.stop)
+
+    @property
+    def window_pixels(self) -> int:
+        """Pixels computed if the network is run on every tile."""
+        return sum(tile.window_pixels for tile in self.tiles)
 
 
-def parts(length: int, cut: Cut) -> list[Part]:
-    """The parts of one axis of `length` pixels, a multiple of `cut.multiple`; one if it fits."""
+def parts(length: int, cut: Cut, wanted: Span | None = None) -> list[Part]:
+    """Cut one axis: the fewest parts, with windows all of one size, spread evenly.
+
+    length: of the axis, a multiple of `cut.multiple`; windows stay inside. wanted: what the cores
+    cover; None for all of it. Raises ValueError for any other length.
+    """
     if length % cut.multiple:
         raise ValueError(f"{length} is not a multiple of {cut.multiple}")
-    if length <= cut.window:
-        whole = Span(0, length)
-        return [Part(whole, whole, 0, 0)]
-    largest = (cut.window - 2 * cut.rim) // cut.multiple
+    wanted = wanted or Span(0, length)
+    seen = wanted.widened(cut.halo).aligned(cut.multiple).clipped(Span(0, length))
+    windows = _windows(seen, cut)
+    # Neighbours meet in the middle of what both of their windows see.
+    meetings = [(before.stop + after.start) // 2 for before, after in pairwise(windows)]
+    fade, half = cut.overlap, cut.overlap // 2
     return [
-        _part(Span(cell.start * cut.multiple, cell.stop * cut.multiple), length, cut)
-        for cell in cells(length // cut.multiple, largest)
+        Part(
+            core=Span(
+                wanted.start if start is None else start - half,
+                wanted.stop if stop is None else stop + half,
+            ),
+            window=window,
+            fade_in=0 if start is None else fade,
+            fade_out=0 if stop is None else fade,
+        )
+        for start, window, stop in zip([None, *meetings], windows, [*meetings, None], strict=True)
     ]
 
 
-def tiles(height: int, width: int, cut: Cut) -> Iterator[Tile]:
-    """The tiles of a picture, row by row from the top left."""
-    columns = parts(width, cut)
-    for rows in parts(height, cut):
-        for part in columns:
-            yield Tile(rows, part)
+def tiles(
+    height: int, width: int, cut: Cut, rows: Span | None = None, columns: Span | None = None
+) -> Iterator[Tile]:
+    """The tiles of a picture, row by row from the top left; `rows` and `columns` as `wanted`."""
+    across = parts(width, cut, columns)
+    for down in parts(height, cut, rows):
+        for part in across:
+            yield Tile(down, part)
 
 
-def _part(cell: Span, length: int, cut: Cut) -> Part:
-    fade_in = cut.overlap if cell.start > 0 else 0
-    fade_out = cut.overlap if cell.stop < length else 0
-    return Part(
-        core=Span(cell.start - fade_in // 2, cell.stop + fade_out // 2),
-        window=Span(max(0, cell.start - cut.rim), min(length, cell.stop + cut.rim)),
-        fade_in=fade_in,
-        fade_out=fade_out,
-    )
+def halves(span: Span, n_pieces: int) -> list[Span]:
+    """`span` in `n_pieces` as even as whole numbers allow; fewer if it has fewer pixels."""
+    n_pieces = min(n_pieces, len(span))
+    edges = [span.start + len(span) * number // n_pieces for number in range(n_pieces + 1)]
+    return [Span(start, stop) for start, stop in pairwise(edges)]
+
+
+def _windows(seen: Span, cut: Cut) -> list[Span]:
+    """Windows of one size that cover `seen`; neighbours share at least two rims."""
+    largest = cut.window // cut.multiple * cut.multiple
+    if len(seen) <= largest:
+        return [seen]
+    shared = 2 * cut.rim
+    number = math.ceil((len(seen) - shared) / (largest - shared))
+    size = shared + math.ceil((len(seen) - shared) / number / cut.multiple) * cut.multiple
+    steps = (len(seen) - size) // cut.multiple
+    starts = [seen.start + steps * index // (number - 1) * cut.multiple for index in range(number)]
+    return [Span(start, start + size) for start in starts]

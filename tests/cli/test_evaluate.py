@@ -21,12 +21,14 @@ def sharpening_model(monkeypatch):
 
     class Restorer:
         spec = SimpleNamespace(name="sharpener")
-        engine = SimpleNamespace(device="cpu")
+        engine = SimpleNamespace(name="a stand-in", device="cpu")
 
         def __call__(self, image):
             return SimpleNamespace(image=sharpen(image).image, radius_px=4 * image[..., 0])
 
-    monkeypatch.setattr("defocusfix.restoration.restorer.open_restorer", lambda model: Restorer())
+    monkeypatch.setattr(
+        "defocusfix.restoration.restorer.open_restorer", lambda model, precision: Restorer()
+    )
 
 
 def write(path, image):
@@ -57,7 +59,7 @@ def test_brackets_give_a_table_that_begins_with_the_untouched_input(defocusfix, 
     assert heading.startswith("method")
     assert first.startswith("input")
     assert [line.split()[0] for line in rest] == ["input", "model", "model"]
-    assert "model sharpener on cpu" in told.stderr
+    assert "model sharpener by a stand-in on cpu in fp32" in told.stderr
 
 
 def test_baselines_stand_above_the_model(defocusfix, scenes):

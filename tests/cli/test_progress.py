@@ -45,8 +45,16 @@ def test_before_anything_is_done_no_speed_is_guessed():
 
 def test_what_was_done_before_says_nothing_about_the_speed():
     job = progress.Job("Training", 1000, "steps", already=900)
-    job.done += 50
+    job.advance(50, seconds=100.0)
     assert job.figures(seconds=100.0) == "950 of 1000 steps, 0.5 steps/s, 1:40 left"
+
+
+def test_while_one_piece_is_under_way_the_speed_stays_and_the_time_left_runs_down():
+    job = progress.Job("Restoring", 24, "MP")
+    job.advance(6, seconds=10.0)
+    assert job.figures(seconds=10.0) == "6 of 24 MP, 0.6 MP/s, 0:30 left"
+    assert job.figures(seconds=22.0) == "6 of 24 MP, 0.6 MP/s, 0:18 left"
+    assert job.figures(seconds=99.0) == "6 of 24 MP, 0.6 MP/s, 0:00 left"
 
 
 def test_a_job_that_yields_what_is_done_is_followed_to_its_end(capsys):

@@ -24,8 +24,8 @@ def test_a_run_leaves_its_folder_and_says_how_it_went(defocusfix, tmp_path):
     assert "pixels      2  loss" in told.stderr
     assert "ended (finished) after 4 steps, 16 samples" in told.stderr
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        "config.toml", "environment.json", "last.ckpt", "weights.safetensors", "metrics.jsonl",
-        "metrics.csv", "validation.csv", "samples", "log.txt",
+        "config.toml", "environment.json", "last.ckpt", "weights.safetensors", "best.safetensors",
+        "metrics.jsonl", "metrics.csv", "validation.csv", "samples", "log.txt",
     }  # fmt: skip
     assert json.loads((tmp_path / "run/environment.json").read_text())["torch"] == torch.__version__
 

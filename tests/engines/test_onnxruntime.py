@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
-from defocusfix.engines import cores, select
-from defocusfix.engines.select import open_engine
-from defocusfix.errors import DeviceError, ModelError, UsageError
+from defocusfix.engines import onnxruntime as our_onnxruntime
+from defocusfix.engines import select
+from defocusfix.engines.onnxruntime import OnnxRuntimeEngine
+from defocusfix.errors import DeviceError, DeviceMemoryError, ModelError
+from tests.engines import tight_memory
 from tests.restoration import small_networks
 
 
@@ -16,15 +19,15 @@ def _batch(channels: int, side: int) -> np.ndarray:
 
 def test_an_engine_knows_its_network_and_its_device(tmp_path):
     spec = small_networks.convolutions(tmp_path / "net.onnx")
-    engine = open_engine(tmp_path / "net.onnx", device="cpu", threads=1)
+    engine = OnnxRuntimeEngine(tmp_path / "net.onnx", threads=1)
     assert engine.spec == spec
-    assert engine.device == "cpu"
-    assert engine.name.startswith("onnxruntime ")
+    assert (engine.device, engine.precision) == ("cpu", "fp32")
+    assert engine.name == f"onnxruntime {onnxruntime.__version__}"
 
 
 def test_one_batch_gives_the_outputs_that_the_spec_names(tmp_path):
     small_networks.convolutions(tmp_path / "net.onnx")
-    engine = open_engine(tmp_path / "net.onnx", device="cpu", threads=1)
+    engine = OnnxRuntimeEngine(tmp_path / "net.onnx", threads=1)
     outputs = engine.run({"image": _batch(3, 32), "coarse": _batch(4, 16)})
     assert {name: array.shape for name, array in outputs.items()} == {
         "restored": (1, 3, 32, 32),
@@ -32,84 +35,53 @@ def test_one_batch_gives_the_outputs_that_the_spec_names(tmp_path):
     }
 
 
-def test_a_demand_for_cuda_without_a_driver_is_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize("device", ["tensorrt", "coreml", "directml"])
+def test_a_device_that_this_build_has_no_part_for_is_refused(tmp_path, monkeypatch, device):
     small_networks.convolutions(tmp_path / "net.onnx")
-    monkeypatch.setattr(select, "has_nvidia_driver", lambda: False)
-    with pytest.raises(DeviceError, match="--device cuda was asked for") as refusal:
-        open_engine(tmp_path / "net.onnx", device="cuda")
-    assert refusal.value.exit_code == 6
+    monkeypatch.setattr(
+        our_onnxruntime.onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"]
+    )
+    with pytest.raises(DeviceError, match=f"--device {device} was asked for") as refusal:
+        OnnxRuntimeEngine(tmp_path / "net.onnx", device=device)
+    assert "this build has no" in refusal.value.why
+    assert "auto" in refusal.value.fix or "cuda" in refusal.value.fix
 
 
 @pytest.mark.skipif(select.has_nvidia_driver(), reason="CUDA may really work here")
-def test_a_session_that_quietly_fell_back_to_the_cpu_is_refused(tmp_path, monkeypatch, capfd):
+def test_a_session_that_quietly_fell_back_to_the_cpu_is_refused(tmp_path, capfd):
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("this build of ONNX Runtime does not even try CUDA")
     small_networks.convolutions(tmp_path / "net.onnx")
-    monkeypatch.setattr(select, "has_nvidia_driver", lambda: True)
-    with pytest.raises(DeviceError, match="no CUDA device is usable"):
-        open_engine(tmp_path / "net.onnx", device="cuda", threads=1)
-    assert open_engine(tmp_path / "net.onnx", device="auto", threads=1).device == "cpu"
+    with pytest.raises(DeviceError, match="is not usable here") as refusal:
+        OnnxRuntimeEngine(tmp_path / "net.onnx", device="cuda", threads=1)
+    assert refusal.value.exit_code == 6
     assert capfd.readouterr().out == ""
 
 
-def test_an_unknown_device_is_a_mistake_in_the_command(tmp_path):
-    small_networks.convolutions(tmp_path / "net.onnx")
-    with pytest.raises(UsageError, match="tpu"):
-        open_engine(tmp_path / "net.onnx", device="tpu")
-
-
-def test_files_that_are_no_models_are_refused(tmp_path):
-    broken = tmp_path / "broken.onnx"
-    broken.write_bytes(b"this is no network")
-    weights = tmp_path / "model.safetensors"
-    weights.write_bytes(b"")
-    for path, words in (
-        (tmp_path / "missing.onnx", "no model file"),
-        (broken, "cannot be loaded"),
-        (weights, "not an ONNX file"),
-    ):
-        with pytest.raises(ModelError, match=words):
-            open_engine(path, device="cpu")
-
-
-def test_a_stranger_without_our_description_is_refused(tmp_path):
-    path = tmp_path / "net.onnx"
-    small_networks.convolutions(path)
-    model = onnx.load(path)
-    del model.metadata_props[:]
-    onnx.save(model, path)
-    with pytest.raises(ModelError, match="lacks the entry"):
-        open_engine(path, device="cpu", threads=1)
-
-
-def test_a_network_that_lacks_what_it_promises_is_refused(tmp_path):
+def test_a_graph_that_is_damaged_or_lacks_what_it_promises_is_refused(tmp_path):
     path = tmp_path / "net.onnx"
     spec = small_networks.image_to_restored(path)
     model = onnx.load(path)
-    metadata = spec.to_metadata() | {"defocusfix.outputs": "restored radius_px"}
-    onnx.helper.set_model_props(model, metadata)
+    onnx.helper.set_model_props(model, spec.to_metadata() | {"defocusfix.levels": "3"})
+    for facts, words in (
+        ({"defocusfix.outputs": "restored radius_px"}, "its own description"),
+        ({"defocusfix.outputs": "restored radius_px", "defocusfix.levels": "3"}, "description"),
+    ):
+        onnx.helper.set_model_props(model, spec.to_metadata() | facts)
+        onnx.save(model, path)
+        with pytest.raises(ModelError, match=words):
+            OnnxRuntimeEngine(path, threads=1)
+    model.graph.node[0].op_type = "Unheard"
     onnx.save(model, path)
-    with pytest.raises(ModelError, match="does not keep to its own description"):
-        open_engine(path, device="cpu", threads=1)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        OnnxRuntimeEngine(path, threads=1)
 
 
-def test_two_processors_of_one_core_count_once(tmp_path, monkeypatch):
-    for processor, siblings in enumerate(("0,2", "1,3", "0,2", "1,3")):
-        folder = tmp_path / f"cpu{processor}" / "topology"
-        folder.mkdir(parents=True)
-        (folder / "thread_siblings_list").write_text(siblings + "\n")
-    monkeypatch.setattr(cores, "CPU_FOLDER", tmp_path)
-    monkeypatch.setattr(cores, "QUOTA_FILE", tmp_path / "none")
-    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda process: {0, 1, 2, 3}, raising=False)
-    assert cores.physical_cores() == 2
-    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda process: {1, 3}, raising=False)
-    assert cores.physical_cores() == 1
-
-
-def test_a_container_that_grants_less_time_lowers_the_number(tmp_path, monkeypatch):
-    quota = tmp_path / "cpu.max"
-    quota.write_text("150000 100000\n")
-    monkeypatch.setattr(cores, "CPU_FOLDER", tmp_path)
-    monkeypatch.setattr(cores, "QUOTA_FILE", quota)
-    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
-    assert cores.physical_cores() == 2
-    quota.write_text("max 100000\n")
-    assert cores.physical_cores() == 8
+@tight_memory.needed
+def test_a_tile_that_is_too_large_for_the_memory_says_so_and_a_smaller_one_still_works(tmp_path):
+    small_networks.convolutions(tmp_path / "net.onnx", levels=1)
+    told, works_again = tight_memory.large_tile_then_small(tmp_path / "net.onnx", "onnxruntime")
+    assert isinstance(told, DeviceMemoryError)
+    assert told.exit_code == 6
+    assert "llocate" in told.why
+    assert works_again

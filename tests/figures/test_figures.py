@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from defocusfix.figures.contact_sheet import Panel, contact_sheet, crop_around, write_sheet
-from defocusfix.figures.map_image import coloured, with_legend
+from defocusfix.figures.map_image import FULL_SCALES_PX, coloured, full_scale_of, with_legend
 
 RED = np.zeros((10, 20, 3), np.float32) + np.array([1, 0, 0], np.float32)
 BLUE = np.zeros((12, 16, 3), np.float32) + np.array([0, 0, 1], np.float32)
@@ -66,3 +66,16 @@ def test_the_legend_runs_from_the_colour_of_zero_at_the_bottom_to_the_full_scale
     full = coloured(np.full((1, 1), 8, np.float32), 8)[0, 0]
     assert np.array_equal(bar[0], full)
     assert np.array_equal(bar[-1], picture[0, 0])
+
+
+def test_a_legend_grows_with_its_picture_so_that_it_can_be_read():
+    large = with_legend(np.zeros((2400, 200, 3), np.uint8), 8)
+    assert large.shape == (2400, 200 + 3 * 64, 3)
+
+
+@given(radius=st.floats(0, 200))
+def test_the_full_scale_of_a_map_is_the_next_round_number_above_it(radius):
+    scale = full_scale_of(np.full((4, 4), radius, np.float32))
+    assert scale in FULL_SCALES_PX
+    assert scale >= min(np.float32(radius), 64)
+    assert scale == FULL_SCALES_PX[0] or scale / 2 < radius or scale == 64

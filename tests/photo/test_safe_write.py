@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from defocusfix.errors import OutputError
-from defocusfix.photo.safe_write import safe_write
+from defocusfix.photo.safe_write import MARK, new_file, remove_leftovers, safe_write
 
 
 def test_a_file_is_written_and_nothing_else_is_left(tmp_path):
@@ -55,3 +59,95 @@ def test_without_hard_links_nothing_is_overwritten_either(tmp_path, monkeypatch)
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(OutputError, match="make the folder first"):
         safe_write(tmp_path / "nowhere" / "photo.jpg", b"data")
+
+
+STEPS = ("write", "flush", "os.fsync", "Path.chmod", "Path.hardlink_to", "Path.unlink")
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from defocusfix.photo import safe_write
+
+folder, step = Path(sys.argv[1]), sys.argv[2]
+die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+if step == "os.fsync":
+    safe_write.os.fsync = die
+elif step.startswith("Path."):
+    setattr(Path, step.removeprefix("Path."), die)
+with safe_write.new_file(folder / "photo.jpg", may_overwrite=sys.argv[3] == "yes") as file:
+    file.write(b"new" * 100_000)
+    if step == "write":
+        die()
+    file.flush()
+    if step == "flush":
+        die()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+@pytest.mark.parametrize("step", [*STEPS, "Path.replace"])
+def test_killed_at_any_step_the_file_is_whole_or_not_there_and_the_next_run_cleans_up(
+    tmp_path, step
+):
+    file = tmp_path / "photo.jpg"
+    may_overwrite = step == "Path.replace"
+    if may_overwrite:
+        file.write_bytes(b"old")
+    words = [sys.executable, "-c", KILLED, tmp_path, step, "yes" if may_overwrite else "no"]
+    ended = subprocess.run(words, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert not file.exists() or file.read_bytes() in (b"old", b"new" * 100_000)
+    (leftover,) = set(tmp_path.iterdir()) - {file}
+    assert leftover.name.endswith(MARK)
+
+    remove_leftovers(tmp_path)
+    assert set(tmp_path.iterdir()) <= {file}
+
+
+def test_a_file_that_is_being_written_is_no_leftover(tmp_path):
+    file = tmp_path / "photo.jpg"
+    with new_file(file) as part:
+        part.write(b"data")
+        remove_leftovers(tmp_path)
+    assert file.read_bytes() == b"data"
+
+
+def test_strangers_files_are_left_alone(tmp_path):
+    names = ("photo.jpg", ".hidden", ".photo.x.part", "photo.defocusfix-part")
+    for name in names:
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(names)
+
+
+def test_an_error_while_writing_leaves_nothing(tmp_path):
+    def fail() -> None:
+        with new_file(tmp_path / "photo.jpg") as file:
+            file.write(b"half")
+            raise KeyError("trouble")
+
+    with pytest.raises(KeyError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_appearing_meanwhile_is_not_overwritten(tmp_path):
+    path = tmp_path / "photo.jpg"
+
+    def race() -> None:
+        with new_file(path) as file:
+            file.write(b"ours")
+            path.write_bytes(b"theirs")
+
+    with pytest.raises(OutputError, match="exists already"):
+        race()
+    assert path.read_bytes() == b"theirs"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.jpg", "写真.jpg", "x" * 200 + ".jpg", ".jpg", "a[1]*.jpg", "-"]
+)
+def test_odd_names_are_written(tmp_path, name):
+    safe_write(tmp_path / name, b"data")
+    assert [file.name for file in tmp_path.iterdir()] == [name]

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from defocusfix.restoration.blend import add_core, axis_weights
-from defocusfix.restoration.tiles import Cut, cells, parts, tiles
+from defocusfix.restoration.blend import Bands, axis_weights
+from defocusfix.restoration.tiles import Cut, Span, halves, parts, tiles
 
 CUTS = st.builds(
     lambda multiple, halo, half_overlap, more: Cut(
@@ -24,13 +26,39 @@ CUTS = st.builds(
 )
 
 
-@given(length=st.integers(1, 5000), largest=st.integers(1, 600))
-def test_cells_cover_every_pixel_once_and_none_is_a_sliver(length, largest):
-    spans = cells(length, largest)
-    sizes = [len(span) for span in spans]
-    assert [p for span in spans for p in range(span.start, span.stop)] == list(range(length))
+@st.composite
+def wanted(draw, length):
+    start = draw(st.integers(0, length - 1))
+    return Span(start, draw(st.integers(start + 1, length)))
+
+
+@given(cut=CUTS, n_units=st.integers(1, 150))
+def test_windows_have_one_size_and_are_as_few_as_can_be(cut, n_units):
+    length = n_units * cut.multiple
+    found = parts(length, cut)
+    sizes = {len(part.window) for part in found}
+    assert len(sizes) == 1
+    largest = cut.window // cut.multiple * cut.multiple
     assert max(sizes) <= largest
-    assert max(sizes) - min(sizes) <= 1
+    if len(found) > 1:
+        # One fewer of the largest size, each sharing two rims with the next, would not reach.
+        assert largest + (len(found) - 2) * (largest - 2 * cut.rim) < length
+
+
+@given(data=st.data(), cut=CUTS, n_units=st.integers(1, 150))
+def test_cores_cover_what_is_wanted_and_windows_no_more_than_they_need(data, cut, n_units):
+    length = n_units * cut.multiple
+    span = data.draw(wanted(length))
+    found = parts(length, cut, span)
+    assert found[0].core.start == span.start
+    assert found[-1].core.stop == span.stop
+    for before, after in pairwise(found):
+        assert before.core.stop - after.core.start == cut.overlap
+    for part in found:
+        assert part.core.within(part.window).start >= min(cut.halo, part.core.start)
+        assert part.window.stop - part.core.stop >= min(cut.halo, length - part.core.stop)
+    assert found[0].window.start > span.start - cut.halo - cut.multiple
+    assert found[-1].window.stop < span.stop + cut.halo + cut.multiple
 
 
 @given(cut=CUTS, n_units=st.integers(1, 150))
@@ -60,11 +88,30 @@ def test_weights_sum_to_one_at_every_pixel(cut, n_units):
 def test_windows_cut_from_a_picture_blend_back_to_it(cut, rows, columns):
     height, width = rows * cut.multiple, columns * cut.multiple
     picture = np.random.default_rng(0).random((2, height, width), dtype=np.float32)
-    total = np.zeros_like(picture)
+    finished = np.full_like(picture, np.nan)
+    n_rows = 0
+
+    def take(span, values):
+        nonlocal n_rows
+        assert span.start == n_rows
+        n_rows = span.stop
+        finished[:, span.indices] = values
+
+    bands = Bands(2, Span(0, width), take)
     for tile in tiles(height, width, cut):
-        window = picture[:, tile.rows.window.indices, tile.columns.window.indices]
-        add_core(total, tile, window)
-    assert np.abs(total - picture).max() < 1e-6
+        bands.add(tile, picture[:, tile.rows.core.indices, tile.columns.core.indices])
+    assert n_rows == height
+    assert np.abs(finished - picture).max() < 1e-6
+
+
+@given(start=st.integers(0, 50), length=st.integers(1, 100), n_pieces=st.integers(1, 20))
+def test_pieces_cover_every_pixel_once_and_are_even(start, length, n_pieces):
+    pieces = halves(Span(start, start + length), n_pieces)
+    assert [p for piece in pieces for p in range(piece.start, piece.stop)] == list(
+        range(start, start + length)
+    )
+    assert max(map(len, pieces)) - min(map(len, pieces)) <= 1
+    assert len(pieces) == min(n_pieces, length)
 
 
 def test_a_picture_that_fits_is_one_tile_without_rims():

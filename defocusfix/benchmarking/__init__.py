@@ -1,0 +1,1 @@
+"""How fast photos are restored on this machine, and with how much memory."""

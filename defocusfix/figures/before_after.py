@@ -1,0 +1,77 @@
+"""Before and after side by side: the whole photo, and the place that changed most at 100 %."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+Picture = npt.NDArray[np.uint8]
+
+PANEL_WIDTH_PX: Final = 900
+CROP_HEIGHT_PX: Final = 450
+GAP_PX: Final = 12
+LABEL_HEIGHT_PX: Final = 30
+FONT_SIZE_PX: Final = 18
+PAPER: Final = (38, 38, 38)  # neutral, so that it does not tint what one sees
+INK: Final = (225, 225, 225)
+
+
+def before_after(before: Picture, after: Picture) -> Picture:
+    """One picture with two columns, (H, W, 3) RGB.
+
+    before, after: (H, W, 3) RGB, of one size. Above, both whole, reduced to fit; below, pixel for
+    pixel, the place where they differ most, unless the whole already fits pixel for pixel.
+    Raises ValueError if the sizes differ.
+    """
+    if before.shape != after.shape:
+        raise ValueError(f"two sizes: {before.shape} and {after.shape}")
+    rows = [("", _fitted(before), _fitted(after))]
+    if before.shape[1] > PANEL_WIDTH_PX:
+        y, x = _most_changed(before, after)
+        place = np.s_[y : y + CROP_HEIGHT_PX, x : x + PANEL_WIDTH_PX]
+        rows.append((", 100 %", before[place], after[place]))
+    return _sheet(rows)
+
+
+def _fitted(picture: Picture) -> Picture:
+    """The picture no wider than a panel."""
+    height, width = picture.shape[:2]
+    if width <= PANEL_WIDTH_PX:
+        return picture
+    size = (PANEL_WIDTH_PX, max(1, round(height * PANEL_WIDTH_PX / width)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _most_changed(before: Picture, after: Picture) -> tuple[int, int]:
+    """Top and left of the crop with the largest sum of differences, to an eighth of its size."""
+    height, width = before.shape[:2]
+    step_y, step_x = CROP_HEIGHT_PX // 8, PANEL_WIDTH_PX // 8
+    small = (max(1, width // step_x), max(1, height // step_y))
+    difference = cv2.absdiff(before, after).max(axis=2)
+    cells = cv2.resize(difference, small, interpolation=cv2.INTER_AREA).astype(np.float32)
+    # One value for each crop that starts at a cell: the mean over the 8 x 8 cells it covers.
+    change = cv2.boxFilter(cells, -1, (8, 8), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
+    cell_y, cell_x = np.unravel_index(int(change.argmax()), change.shape)
+    top = min(int(cell_y) * height // small[1], max(height - CROP_HEIGHT_PX, 0))
+    left = min(int(cell_x) * width // small[0], max(width - PANEL_WIDTH_PX, 0))
+    return top, left
+
+
+def _sheet(rows: list[tuple[str, Picture, Picture]]) -> Picture:
+    """The rows of pictures, each picture under its label."""
+    column = max(before.shape[1] for _, before, _ in rows)
+    height = GAP_PX + sum(LABEL_HEIGHT_PX + before.shape[0] + GAP_PX for _, before, _ in rows)
+    sheet = Image.new("RGB", (3 * GAP_PX + 2 * column, height), PAPER)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT_SIZE_PX)
+    top = GAP_PX
+    for suffix, before, after in rows:
+        for number, (label, picture) in enumerate((("before", before), ("after", after))):
+            left = GAP_PX + number * (column + GAP_PX)
+            pen.text((left, top), label + suffix, INK, font)
+            sheet.paste(Image.fromarray(picture), (left, top + LABEL_HEIGHT_PX))
+        top += LABEL_HEIGHT_PX + before.shape[0] + GAP_PX
+    return np.asarray(sheet)

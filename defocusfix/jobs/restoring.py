@@ -1,0 +1,242 @@
+"""Restoring as the work of a plan: from a photo's file to its restored file, map and comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from defocusfix.errors import InputError, OutputError, UsageError
+from defocusfix.jobs.events import Blur, Method
+from defocusfix.jobs.files import Streams, make_folder, read_item
+from defocusfix.jobs.plan import Item
+from defocusfix.jobs.run import Computed, Report, Saved
+from defocusfix.jobs.treatment import Target, Treatment
+from defocusfix.photo.convert import DTYPES, FORMATS, TARGETS, WRITTEN_AS, converted
+from defocusfix.photo.limits import Limits
+from defocusfix.photo.photo import Photo
+from defocusfix.photo.read import read_photo
+from defocusfix.photo.write import SUFFIXES, encode_photo, format_of, write_photo
+from defocusfix.restoration.defocus_map import DefocusMap
+from defocusfix.restoration.restorer import Restoration, Restorer
+
+FloatImage = npt.NDArray[np.float32]
+RestorerFor = Callable[[int], Restorer]
+"""Opens a restorer for outputs of 8, 16 or 32 bits, or gives the one that is open."""
+
+LOSSY_FORMATS: dict[str, Target] = {"jpeg": "jpeg", "webp": "webp", "avif": "avif"}
+ALWAYS_8_BITS = frozenset({"jpeg", "webp"})
+LARGEST_STRETCH = 1.02  # a mask whose sides relate otherwise was not painted for this photo
+
+
+class Restoring:
+    """Restores the photos of a plan.
+
+    Raises InputError if the mask cannot be read.
+    """
+
+    def __init__(
+        self,
+        treatment: Treatment,
+        restorer_for: RestorerFor,
+        streams: Streams,
+        *,
+        may_overwrite: bool,
+    ) -> None:
+        self._treatment = treatment
+        self._restorer_for = restorer_for
+        self._streams = streams
+        self._may_overwrite = may_overwrite
+        self._mask = None if treatment.mask is None else read_mask(treatment.mask, treatment.limits)
+
+    @property
+    def program(self) -> str:
+        """Name and version of the program that does it."""
+        return self._treatment.program
+
+    def warm_up(self, item: Item) -> None:
+        """Open the restorer, if the name of the photo tells how deep its output will be."""
+        target = self._treatment.target
+        if target is not None:
+            self._restorer_for(_bits_of(target))
+        elif item.source is not None and format_of(item.source) in ALWAYS_8_BITS:
+            self._restorer_for(8)
+
+    def read(self, item: Item) -> Photo:
+        """The photo, at the greater of its depth and that of the output."""
+        photo = read_item(item, self._treatment.limits, self._streams)
+        target = self._target(photo)
+        _check_suffix(item, photo, FORMATS.get(target or "", target) or photo.format)
+        if self._treatment.area is not None:
+            _check_area(item, photo, self._treatment.area)
+        if self._mask is not None:
+            _check_shape(self._mask, item, photo)
+        if target is not None and self._output_bits(photo) > photo.bits:
+            return converted(photo, target, quality=self._treatment.quality)
+        return photo
+
+    def method(self, photo: Photo) -> Method:
+        """By what the photo will be restored."""
+        return method_of(self._restorer(photo), self._output_bits(photo))
+
+    def megapixels(self, photo: Photo) -> float:
+        """Of the whole photo, or of the area that is wanted."""
+        if self._treatment.area is None:
+            return photo.megapixels
+        _, _, width, height = self._treatment.area
+        return width * height / 1e6
+
+    def compute(self, item: Item, photo: Photo, report: Report) -> Computed:
+        """Restore the photo. UsageError if a map is wanted of a network that gives none."""
+        restorer = self._restorer(photo)
+        if item.map_output is not None and not restorer.gives_map:
+            raise UsageError(
+                f"the model {restorer.spec.name} gives no defocus map", fix="leave --map out"
+            )
+        area = self._treatment.area
+        restoration = restorer.restore_pixels(
+            photo.pixels,
+            mask=self._mask,
+            area=area,
+            report=report,
+            # Nobody looks at the photo as it was, unless it is shown beside the restored one.
+            in_place=area is None and item.comparison_output is None,
+        )
+        found = restoration.defocus_map
+        return Computed(
+            blur=None if found is None else blur_of(found),
+            scales=restoration.scales,
+            warnings=restoration.notes,
+            save=partial(self._save, item, photo, restoration),
+        )
+
+    def _target(self, photo: Photo) -> Target | None:
+        """What the photo is converted to; None if it stays as it is."""
+        target = self._treatment.target or WRITTEN_AS.get(photo.format)
+        if target is None and self._treatment.quality is not None:
+            return LOSSY_FORMATS.get(photo.format)
+        return target
+
+    def _output_bits(self, photo: Photo) -> int:
+        target = self._target(photo)
+        stays = target is None or target == photo.format == "avif"  # an AVIF keeps its depth
+        return photo.bits if stays else _bits_of(target)
+
+    def _restorer(self, photo: Photo) -> Restorer:
+        return self._restorer_for(self._output_bits(photo))
+
+    def _save(self, item: Item, photo: Photo, restoration: Restoration) -> Saved:
+        """Write map and comparison, and the photo last: if it is there, everything is."""
+        before = photo if self._treatment.area is None else photo.cropped(*self._treatment.area)
+        restored = before.with_pixels(restoration.pixels)
+        # What these modules draw with takes 200 ms to import, for which no plain restoration waits.
+        if item.map_output is not None and restoration.defocus_map is not None:
+            from defocusfix.jobs.map_file import write_map
+
+            make_folder(item.map_output.parent)
+            write_map(
+                restoration.defocus_map,
+                item.map_output,
+                self._treatment.map_format,
+                may_overwrite=self._may_overwrite,
+            )
+        if item.comparison_output is not None and self._treatment.comparison is not None:
+            from defocusfix.jobs.comparison import write_comparison
+
+            make_folder(item.comparison_output.parent)
+            write_comparison(
+                before,
+                restored,
+                item.comparison_output,
+                self._treatment.comparison,
+                title=item.name if item.source is None else item.source.name,
+                facts=f"{photo.width} x {photo.height}, restored by {restoration.model}",
+                may_overwrite=self._may_overwrite,
+            )
+        final = self._finished(restored, restoration.model)
+        if item.output is None:
+            self._streams.write(encode_photo(final))
+        else:
+            make_folder(item.output.parent)
+            write_photo(final, item.output, may_overwrite=self._may_overwrite)
+        return Saved(warnings=final.notes, notes=(final.second_loss,) if final.second_loss else ())
+
+    def _finished(self, restored: Photo, model: str) -> Photo:
+        """The restored photo with its metadata and in its format."""
+        treatment = self._treatment
+        final = restored.reduced(treatment.metadata, keeps_gps=treatment.keeps_gps)
+        if treatment.metadata != "none":
+            final = final.signed(f"{treatment.program}, {model}")
+        target = self._target(final)
+        return final if target is None else converted(final, target, quality=treatment.quality)
+
+
+def output_suffix(treatment: Treatment, source: Path) -> str:
+    """The suffix of what a photo is restored to: its own, unless another format is wanted."""
+    of_source = format_of(source)
+    target = treatment.target or WRITTEN_AS.get(of_source or "")
+    file_format = of_source if target is None else FORMATS.get(target, target)
+    if file_format is None or file_format == of_source:
+        return source.suffix
+    return SUFFIXES[file_format][0]
+
+
+def read_mask(path: Path, limits: Limits) -> FloatImage:
+    """The brightness of a picture, (H, W) in [0, 1]. Raises InputError if it cannot be read."""
+    picture = read_photo(path, limits=limits)
+    return np.ascontiguousarray(picture.to_float().mean(axis=2).clip(0, 1))
+
+
+def blur_of(defocus_map: DefocusMap) -> Blur:
+    """What is told of a map."""
+    return Blur(
+        share_out_of_focus=defocus_map.share_out_of_focus,
+        median_px=defocus_map.percentile(50),
+        percentile_95_px=defocus_map.percentile(95),
+    )
+
+
+def method_of(restorer: Restorer, output_bits: int) -> Method:
+    """What is told of a restorer."""
+    engine = restorer.engine
+    return Method(restorer.spec.name, engine.name, engine.device, engine.precision, output_bits)
+
+
+def _bits_of(target: str | None) -> int:
+    return 8 * np.dtype(DTYPES.get(target or "", "uint8")).itemsize
+
+
+def _check_suffix(item: Item, photo: Photo, file_format: str) -> None:
+    """Refuse an output name that belongs to another format than the output will have."""
+    if item.output is None or item.output.suffix.lower() in SUFFIXES[file_format]:
+        return
+    renamed = f"a name that ends in {SUFFIXES[file_format][0]}"
+    wanted = format_of(item.output)
+    raise OutputError(
+        f"{item.name} would be saved as {file_format.upper()}, and {item.output.name} is named "
+        "otherwise",
+        why=f"it is a {photo.format.upper()} photo",
+        fix=f"--format {wanted}, or {renamed}" if wanted in TARGETS else renamed,
+    )
+
+
+def _check_area(item: Item, photo: Photo, area: tuple[int, int, int, int]) -> None:
+    x, y, width, height = area
+    if x + width > photo.width or y + height > photo.height:
+        raise InputError(
+            f"the area {x},{y},{width},{height} reaches beyond {item.name}",
+            why=f"it has {photo.width} x {photo.height} pixels, when it stands upright",
+        )
+
+
+def _check_shape(mask: FloatImage, item: Item, photo: Photo) -> None:
+    stretch = (mask.shape[1] / mask.shape[0]) / (photo.width / photo.height)
+    if not 1 / LARGEST_STRETCH <= stretch <= LARGEST_STRETCH:
+        raise InputError(
+            f"the mask does not fit {item.name}",
+            why=f"its sides are {mask.shape[1]} x {mask.shape[0]}, "
+            f"those of the photo {photo.width} x {photo.height}",
+        )

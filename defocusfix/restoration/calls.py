@@ -1,0 +1,135 @@
+"""Calls of an engine that survive too little memory and a tile gone wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from defocusfix.engines.engine import Engine
+from defocusfix.errors import DeviceMemoryError, ModelError
+from defocusfix.restoration.tiles import Span, halves
+
+FloatArray = npt.NDArray[np.float32]
+SMALLEST_PIECE_PX = 32  # of a core; around it comes the halo, so less would save little
+FLAT, STRUCTURED = 1e-3, 1 / 16  # spread of the values of a picture gone flat, of one that is not
+
+
+class Calls:
+    """Runs an engine on windows and keeps the cores.
+
+    When memory runs out, the same core is computed in a quarter as large pieces, each with its
+    whole halo, and so is everything after it; what was blended before stays as it is. A piece that
+    comes back as nonsense is computed once more.
+
+    exact: gives the fp32 engine for the second time; None where `engine` is one already.
+    pieces: along each axis, to begin with.
+    """
+
+    def __init__(
+        self, engine: Engine, exact: Callable[[], Engine] | None = None, pieces: int = 1
+    ) -> None:
+        self.engine = engine
+        self.pieces = pieces
+        self._exact = exact
+        self._n_repeated = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What went other than planned, in words for the user."""
+        told = []
+        if self.pieces > 1:
+            told.append(f"memory was short: tiles were computed in {self.pieces**2} pieces")
+        if self._n_repeated:
+            told.append(
+                f"{self._n_repeated} tiles came back as nonsense and were computed again in fp32"
+            )
+        return tuple(told)
+
+    def core(
+        self, inputs: Mapping[str, FloatArray], rows: Span, columns: Span
+    ) -> dict[str, FloatArray]:
+        """The core of a window, by the names of the network's outputs, each (C, rows, columns).
+
+        inputs: what the network gets for the window. rows, columns: the core, in pixels of the
+        window. Raises DeviceMemoryError if there is too little memory for the smallest pieces,
+        ModelError if nonsense comes back twice.
+        """
+        while True:
+            try:
+                return self._in_pieces(inputs, rows, columns)
+            except (MemoryError, DeviceMemoryError) as error:
+                if max(len(rows), len(columns)) < 2 * self.pieces * SMALLEST_PIECE_PX:
+                    raise self._too_little(error) from error
+                self.pieces *= 2
+
+    def _too_little(self, error: Exception) -> DeviceMemoryError:
+        device = self.engine.device
+        return DeviceMemoryError(
+            f"there is too little memory on {device}, even for the smallest tiles",
+            why=str(error) or "memory ran out",
+            fix="close other programs" + ("" if device == "cpu" else ", or use --device cpu"),
+        )
+
+    def _in_pieces(
+        self, inputs: Mapping[str, FloatArray], rows: Span, columns: Span
+    ) -> dict[str, FloatArray]:
+        _, _, height, width = inputs["image"].shape
+        found: dict[str, FloatArray] = {}
+        for down in halves(rows, self.pieces):
+            seen_rows = self._seen(down, height)
+            for across in halves(columns, self.pieces):
+                seen_columns = self._seen(across, width)
+                outputs = self._run(_cropped(inputs, seen_rows, seen_columns))
+                for name, values in outputs.items():
+                    if name not in found:
+                        shape = (values.shape[1], len(rows), len(columns))
+                        found[name] = np.empty(shape, np.float32)
+                    piece = values[
+                        0, :, down.within(seen_rows).indices, across.within(seen_columns).indices
+                    ]
+                    found[name][:, down.within(rows).indices, across.within(columns).indices] = (
+                        piece
+                    )
+        return found
+
+    def _seen(self, piece: Span, length: int) -> Span:
+        """What the network sees for a piece of a core: all of the window if it is in one piece."""
+        whole = Span(0, length)
+        if self.pieces == 1:
+            return whole
+        spec = self.engine.spec
+        return piece.widened(spec.halo).aligned(spec.size_multiple).clipped(whole)
+
+    def _run(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        outputs = self.engine.run(inputs)
+        if not _is_nonsense(inputs, outputs):
+            return outputs
+        self._n_repeated += 1
+        engine = self.engine if self._exact is None else self._exact()
+        outputs = engine.run(inputs)
+        if _is_nonsense(inputs, outputs):
+            raise ModelError(
+                f"the model {engine.spec.name} gave values that are not numbers, or nothing at all",
+                why=f"{engine.name} on {engine.device}, {engine.precision}, twice for one tile",
+                fix="try another --device, --engine or --model",
+            )
+        return outputs
+
+
+def _cropped(inputs: Mapping[str, FloatArray], rows: Span, columns: Span) -> dict[str, FloatArray]:
+    """The inputs for a part of a window; `coarse` has half the size of `image`."""
+    image = inputs["image"][..., rows.indices, columns.indices]
+    cropped = {"image": np.ascontiguousarray(image)}
+    if "coarse" in inputs:
+        coarse = inputs["coarse"][..., rows.halved().indices, columns.halved().indices]
+        cropped["coarse"] = np.ascontiguousarray(coarse)
+    return cropped
+
+
+def _is_nonsense(inputs: Mapping[str, FloatArray], outputs: Mapping[str, FloatArray]) -> bool:
+    """Whether numbers are not finite, or a picture with structure has come back flat."""
+    if not all(np.isfinite(values).all() for values in outputs.values()):
+        return True
+    return bool(np.ptp(outputs["restored"]) < FLAT and np.ptp(inputs["image"]) > STRUCTURED)

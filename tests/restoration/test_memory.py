@@ -1,0 +1,50 @@
+"""What a large photo takes, beside what the engine takes."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from defocusfix.restoration import Restorer, RestoreSettings
+from tests.restoration.stand_in_engines import NumpyEngine
+
+
+def echo() -> NumpyEngine:
+    """Changes nothing, says 2 px, and takes next to no memory itself."""
+    return NumpyEngine(lambda image, coarse: (image, np.array(2.0)), halo=64)
+
+
+def peak(restore) -> int:
+    """Most bytes that were held at once, beyond those before."""
+    tracemalloc.start()
+    try:
+        restore()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_beyond_the_photo_a_few_bytes_per_pixel_and_one_row_of_tiles_are_held(dtype):
+    pixels = np.zeros((2000, 1500, 3), dtype)
+    restorer = Restorer(echo())
+    # The map and the half and quarter size in float16; a row of tiles and its carry in float32,
+    # four channels; two tiles with their inputs and outputs.
+    kept = pixels[:, :, 0].size * (2 + (4 * 2) * (1 / 4 + 1 / 16))
+    row_of_tiles = 2 * 768 * 1500 * 4 * 4
+    under_way = 4 * 768 * 768 * 4 * 5
+    held = peak(lambda: restorer.restore_pixels(pixels, in_place=True))
+    assert held < kept + row_of_tiles + under_way
+
+
+def test_a_photo_twice_as_high_takes_only_what_is_kept_of_it():
+    restorer = Restorer(echo(), RestoreSettings(tile=320))
+
+    def held(rows: int) -> int:
+        pixels = np.zeros((rows, 500, 3), np.uint16)
+        return peak(lambda: restorer.restore_pixels(pixels, in_place=True))
+
+    kept = 2 + (4 * 2) * (1 / 4 + 1 / 16)
+    assert held(4000) - held(2000) < 1.2 * 2000 * 500 * kept
