@@ -13,11 +13,11 @@ from defocusfix.cli import output
 from defocusfix.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from defocusfix.evaluation.layouts import PairFiles
     from defocusfix.evaluation.pairs import ImageDistance
     from defocusfix.evaluation.protocols import FloatImage, Restore, Restored
     from defocusfix.evaluation.report import Report
     from defocusfix.figures.contact_sheet import Panel
+    from defocusfix.pairs.find import PairFiles
 
 DATA, RESULT = "What to measure on (one of them)", "Result"
 MODEL = "model"  # name of the row; the line on stderr says which one it is
@@ -255,7 +255,8 @@ def _on_pairs(
 
 
 def _pair_files(blurred: Path | None, target: Path | None, layout: str | None) -> list[PairFiles]:
-    from defocusfix.evaluation.layouts import pairs_of_folders, pairs_of_layout
+    from defocusfix.pairs.find import pairs_of_folders
+    from defocusfix.pairs.layouts import pairs_of_layout
 
     if blurred is None:
         return []

@@ -21,8 +21,9 @@ import numpy.typing as npt
 
 from defocusfix.errors import InputError
 from defocusfix.evaluation.metrics import psnr
-from defocusfix.evaluation.pictures import PICTURE_SUFFIXES, read_picture
+from defocusfix.evaluation.pictures import read_picture
 from defocusfix.evaluation.protocols import FloatImage, Restore, restored_image
+from defocusfix.pairs.find import PICTURE_SUFFIXES
 from defocusfix.registration.global_ecc import LUMINANCE, align_globally
 from defocusfix.registration.local_shift import local_shifts
 from defocusfix.registration.warp import Flow, inside, warp

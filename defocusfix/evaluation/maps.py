@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from defocusfix.errors import InputError
 from defocusfix.evaluation.metrics import f_measure, mae
-from defocusfix.evaluation.pictures import pictures_in, read_picture
+from defocusfix.evaluation.pictures import read_picture
 from defocusfix.evaluation.protocols import FloatImage, Restore, restored_image
+from defocusfix.pairs.find import pictures_in
 
 Mask = npt.NDArray[np.bool_]
 

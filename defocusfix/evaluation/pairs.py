@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from defocusfix.errors import InputError
-from defocusfix.evaluation.layouts import PairFiles
 from defocusfix.evaluation.metrics import (
     mae,
     psnr,
@@ -28,6 +27,8 @@ from defocusfix.evaluation.metrics import (
 )
 from defocusfix.evaluation.pictures import read_picture
 from defocusfix.evaluation.protocols import FloatImage, Restore, restored_image
+from defocusfix.pairs.find import PairFiles
+from defocusfix.registration.exposure import exposure_gains, with_gains
 from defocusfix.registration.flow import OpticalFlow, dis_flow, is_consistent
 from defocusfix.registration.global_ecc import align_globally
 from defocusfix.registration.local_shift import tiled_shifts
@@ -39,7 +40,6 @@ ImageDistance = Callable[[FloatImage, FloatImage], float]
 
 ALIGNMENTS: Final = ("raw", "global", "tiled", "flow")
 SEAM_PX: Final = 5  # half of the largest SSIM window, which must not look across a seam
-EXPOSURE_SIGMA_PX: Final = 4.0  # exposure is matched on smoothed photos, whatever their focus
 LEAST_SHARE: Final = 0.2  # of a photo that an alignment must leave, or it counts as failed
 
 
@@ -118,11 +118,7 @@ def pair_case(
 
 def with_exposure_of(image: FloatImage, target: FloatImage, mask: Mask) -> FloatImage:
     """`target` with one gain per channel in linear light, fitted to `image` inside `mask`."""
-    wanted = _linear(_smooth(image))[mask]
-    found = _linear(_smooth(target))[mask]
-    power = np.maximum((found * found).sum(axis=0), np.finfo(np.float32).tiny)
-    gains = (wanted * found).sum(axis=0) / power
-    return _display(_linear(target) * gains.astype(np.float32))
+    return with_gains(target, exposure_gains(target, image, mask))
 
 
 def score_pair(
@@ -191,21 +187,3 @@ def _away_from_seams(flow: Flow) -> Mask:
 
 def _filled(output: FloatImage, target: Target) -> FloatImage:
     return np.where(target.mask[..., None], output, target.image)
-
-
-def _smooth(image: FloatImage) -> FloatImage:
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), EXPOSURE_SIGMA_PX), np.float32)
-
-
-def _linear(display: npt.NDArray[np.floating]) -> FloatImage:
-    """Display values to linear light, sRGB (IEC 61966-2-1)."""
-    bounded = np.clip(display, 0, 1)
-    linear = np.where(bounded <= 0.04045, bounded / 12.92, ((bounded + 0.055) / 1.055) ** 2.4)
-    return np.asarray(linear, np.float32)
-
-
-def _display(linear: FloatImage) -> FloatImage:
-    """Linear light to display values, clipped to [0, 1]; the inverse of `_linear`."""
-    bounded = np.clip(linear, 0, 1)
-    bright = 1.055 * np.maximum(bounded, 1e-9) ** (1 / 2.4) - 0.055
-    return np.asarray(np.where(bounded <= 0.0031308, bounded * 12.92, bright), np.float32)

@@ -6,10 +6,24 @@ from collections.abc import Callable
 
 from torch import nn
 
+from defocusfix.networks.deblurrer import (
+    seeded_focusnet_s,
+    seeded_restormer,
+    seeded_unet,
+    seeded_unet_small,
+)
 from defocusfix.networks.focusnet import focusnet_s
+from defocusfix.networks.restormer import Restormer
+from defocusfix.networks.unet import UNet
 
 BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "focusnet-s": focusnet_s,
+    "restormer": Restormer,
+    "seeded-focusnet-s": seeded_focusnet_s,
+    "seeded-restormer": seeded_restormer,
+    "seeded-unet": seeded_unet,
+    "seeded-unet-small": seeded_unet_small,
+    "unet": UNet,
 }
 
 

@@ -26,21 +26,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from defocusfix.networks.blocks import ResidualBlock
+
 GATE_CLOSED_PX = 0.25  # radius up to which a region counts as in focus
 GATE_OPEN_PX = 0.65  # radius from which it is restored in full
 RADIUS_UNIT_PX = 4.0  # networks see the radius in units of the blur they undo best
-
-
-class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(x))), 3x3, at constant width."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.expand = nn.Conv2d(width, width, 3, padding=1)
-        self.project = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features + self.project(F.relu(self.expand(features)))
 
 
 class ResidualUNet(nn.Module):

@@ -131,7 +131,7 @@ def butterworth(radius_px: float, order: int = 3, cutoff: float = 2.5, floor: fl
     Raises ValueError if radius_px is negative or not finite.
 
     Source: Abuolaim et al., Learning to Reduce Defocus Blur by Realistically Modeling
-    Dual-Pixel Data, ICCV 2021, with the sizes and constants of methods 3.2.3.
+    Dual-Pixel Data, ICCV 2021, with the sizes and constants of DefocusGAN (arXiv 2211.14017).
     """
     _refuse_unless_length("radius_px", radius_px)
     below = math.floor(radius_px)
@@ -329,7 +329,7 @@ def _gaussian_taps(sigma_px: float) -> Floats:
 
 @lru_cache(maxsize=256)
 def _whole_butterworth(radius: int, order: int, cutoff: float, floor: float) -> Floats:
-    """`butterworth` at a whole radius, step by step as methods 3.2.3 lists it."""
+    """`butterworth` at a whole radius, step by step."""
     if radius == 0:
         return np.ones((1, 1))
     size = 2 * radius + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from defocusfix.training.recipe import Progress
 
@@ -33,6 +34,29 @@ def cosine(peak: float, *, warm_up: float = 0.02, final: float = 0.0) -> Schedul
         return peak * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * fall)))
 
     return rate
+
+
+def halving(value: float, every: float, length: float) -> Schedule:
+    """`value`, halved whenever another `every` of the stage's `length` (in any unit) is over."""
+    if not every > 0 or not length > 0:
+        raise ValueError(f"halving needs lengths above 0, got {every} and {length}")
+    # The small amount makes up for rounding: 70 of 200 epochs are 0.35 * 200.
+    return lambda progress: value * 0.5 ** math.floor(progress.fraction * length / every + 1e-9)
+
+
+def part_of(schedule: Schedule, start: float, stop: float) -> Schedule:
+    """What a stage sees of a whole run's schedule, of which it takes the share [start, stop].
+
+    `schedule` then sees the fraction of the run as that of its stage.
+    """
+    if not 0 <= start < stop <= 1:
+        raise ValueError(f"a part needs 0 <= start < stop <= 1, got {start} and {stop}")
+
+    def value(progress: Progress) -> float:
+        fraction = start + (stop - start) * progress.fraction
+        return schedule(replace(progress, time_fraction=fraction))
+
+    return value
 
 
 def ramp(start: float, stop: float, *, low: float = 0.0, high: float = 1.0) -> Schedule:

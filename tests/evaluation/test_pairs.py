@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from defocusfix.errors import InputError
-from defocusfix.evaluation.layouts import PairFiles
 from defocusfix.evaluation.pairs import (
     mean_score,
     pair_case,
@@ -15,6 +14,7 @@ from defocusfix.evaluation.pairs import (
     with_exposure_of,
 )
 from defocusfix.evaluation.protocols import untouched
+from defocusfix.pairs.find import PairFiles
 from defocusfix.registration.warp import affine_flow, warp
 from tests.evaluation.scenes import answer, blurred, texture
 

@@ -1,4 +1,4 @@
-"""The ring-like discs of methods 3.2.3."""
+"""The ring-like discs that a generalised Butterworth filter gives."""
 
 import numpy as np
 import pytest

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from defocusfix.registration.exposure import exposure_gains, with_gains
 from defocusfix.registration.flow import dis_flow, is_consistent
 from defocusfix.registration.global_ecc import align_globally
 from defocusfix.registration.local_shift import local_shifts, tiled_shifts
@@ -133,3 +134,11 @@ def test_only_a_flow_that_returns_is_consistent():
 def test_photos_of_unequal_size_are_refused(method):
     with pytest.raises(ValueError, match="differ in shape"):
         method(PHOTO, PHOTO[:-1])
+
+
+def test_gains_in_linear_light_are_found_and_undone_although_one_photo_is_blurred():
+    gains = np.array([0.8, 1.0, 0.9], np.float32)
+    darker = with_gains(PHOTO, gains)
+    found = exposure_gains(darker, blurred(PHOTO, 1.0), np.ones(SIZE, bool))
+    assert found == pytest.approx(1 / gains, rel=0.01)
+    assert with_gains(darker, found) == pytest.approx(PHOTO, abs=0.01)

@@ -1,77 +1,57 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from defocusfix.training.distributed import average, average_gradients, from_first
 from defocusfix.training.weights import read_weights
-
-ROOT = Path(__file__).parents[2]
-TRAIN = """
-import sys
-from tests.training import toy
-from defocusfix.training import recipes
-recipes.RECIPES["toy"] = "tests.training.toy"
-from defocusfix.cli.app import run
-raise SystemExit(run(sys.argv[1:]))
-"""
+from tests.training.misaligned import write_pairs
+from tests.training.processes import train
 
 
-def train(folder: Path, ranks: int) -> None:
-    """Train the toy in as many processes as torchrun would start."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    arguments = [
-        "train", "-r", "toy", "-o", str(folder), "--set", "trainer.precision=fp32",
-        "--set", "recipe.steps=5", "--set", "recipe.critic=true", "--set", "trainer.log_steps=1",
-        "--set", "trainer.device=cpu",
+def assert_trained_alike(one, two, *, rtol=1e-5, atol=1e-6):
+    """The weights and the losses of two runs."""
+    alone, _ = read_weights(one / "weights.safetensors")
+    shared, _ = read_weights(two / "weights.safetensors")
+    for name in alone:
+        torch.testing.assert_close(alone[name], shared[name], rtol=rtol, atol=atol, msg=name)
+    losses = [
+        [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()
+         if json.loads(line)["kind"] == "train"]
+        for folder in (one, two)
     ]  # fmt: skip
-    processes = []
-    for rank in range(ranks):
-        places = {
-            "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks),
-            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "PYTHONPATH": str(ROOT),
-        }  # fmt: skip
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-c", TRAIN, *arguments],
-                env=os.environ | places,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        )
-    told = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * ranks, "\n".join(told)
+    assert len(losses[0]) > 1
+    assert losses[0] == pytest.approx(losses[1], rel=rtol)
 
 
 @pytest.mark.slow
 def test_two_processes_train_as_one_does_with_the_joint_batch(tmp_path):
-    train(tmp_path / "one", 1)
-    train(tmp_path / "two", 2)
-    alone, _ = read_weights(tmp_path / "one" / "weights.safetensors")
-    shared, _ = read_weights(tmp_path / "two" / "weights.safetensors")
-    for name in alone:
-        torch.testing.assert_close(alone[name], shared[name], rtol=1e-5, atol=1e-6, msg=name)
-    losses = [
-        [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()
-         if json.loads(line)["kind"] == "train"]
-        for folder in (tmp_path / "one", tmp_path / "two")
-    ]  # fmt: skip
-    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    toy = ["-r", "toy", "--set", "recipe.steps=5", "--set", "recipe.critic=true"]
+    train(tmp_path / "one", 1, *toy)
+    train(tmp_path / "two", 2, *toy)
+    assert_trained_alike(tmp_path / "one", tmp_path / "two")
     samples = [
         json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])["samples"]
         for folder in (tmp_path / "one", tmp_path / "two")
     ]
     assert samples == [4, 4]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_from_misaligned_pairs_as_one_does(tmp_path):
+    blurry, sharp = write_pairs(tmp_path / "pairs", 2)
+    settings = {
+        "recipe.blurry": blurry, "recipe.sharp": sharp, "recipe.network": "focusnet-s",
+        "recipe.batch_size": 2, "recipe.samples_per_epoch": 2, "recipe.reblur_epochs": 1,
+        "recipe.warm_up_epochs": 1, "recipe.full_epochs": 2, "recipe.data.crop_px": 64,
+        "recipe.reblur.width": 8,
+    }  # fmt: skip
+    words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    train(tmp_path / "one", 1, "-r", "reblur-guided", *words)
+    train(tmp_path / "two", 2, "-r", "reblur-guided", *words)
+    assert_trained_alike(tmp_path / "one", tmp_path / "two", rtol=1e-4, atol=2e-5)
 
 
 def test_alone_nothing_is_averaged():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from defocusfix.training.losses import charbonnier, log_error, spectral_l1
 from defocusfix.training.recipe import Progress
-from defocusfix.training.schedule import constant, cosine, ramp
+from defocusfix.training.schedule import constant, cosine, halving, part_of, ramp
 
 fractions = st.floats(0, 1)
 
@@ -98,7 +98,26 @@ def test_a_ramp_is_flat_outside_and_linear_inside(fraction):
     assert constant(4.0)(at(fraction)) == 4.0
 
 
+def test_halving_halves_at_each_multiple_whatever_the_rounding():
+    rate = halving(8.0, every=7, length=20)
+    assert [rate(Progress("stage", epoch, 20)) for epoch in range(20)] == [8] * 7 + [4] * 7 + [
+        2
+    ] * 6
+
+
+def test_the_parts_of_stages_make_the_schedule_of_the_run():
+    whole = ramp(0.2, 0.6)
+    first, second = part_of(whole, 0, 0.25), part_of(whole, 0.25, 1)
+    found = [first(Progress("a", step, 25)) for step in range(25)]
+    found += [second(Progress("b", step, 75)) for step in range(75)]
+    assert found == pytest.approx([whole(at(step / 100)) for step in range(100)])
+
+
 def test_impossible_schedules_are_refused():
+    with pytest.raises(ValueError, match="halving"):
+        halving(1.0, 0, 10)
+    with pytest.raises(ValueError, match="part"):
+        part_of(constant(1.0), 0.5, 0.5)
     with pytest.raises(ValueError, match="warm_up"):
         cosine(1.0, warm_up=1.0)
     with pytest.raises(ValueError, match="ramp"):

@@ -5,5 +5,6 @@ presets are TOML files beside it, named `<recipe>-<preset>.toml`.
 """
 
 RECIPES: dict[str, str] = {
+    "reblur-guided": "defocusfix.training.recipes.reblur_guided",
     "supervised": "defocusfix.training.recipes.supervised",
 }

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from defocusfix.errors import InputError, UsageError
-from defocusfix.evaluation.layouts import pairs_of_folders, pairs_of_layout
+from defocusfix.pairs.find import pairs_of_folders
+from defocusfix.pairs.layouts import pairs_of_layout
 
 
 def touch(root, *names):
@@ -60,3 +61,24 @@ def test_an_empty_or_missing_folder_is_refused(tmp_path):
         pairs_of_folders(tmp_path / "empty", tmp_path / "empty")
     with pytest.raises(InputError, match="is not a folder"):
         pairs_of_folders(tmp_path / "none", tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("layout", "blurred", "all_in_focus"),
+    [
+        ("dpdd", "train_c/source/1.png", "train_c/target/1.png"),
+        ("sdd", "train_patches/blur/1_2.png", "train_patches/gt/1_2.png"),
+        ("ded", "image/image_12.jpg", "sharp/sharp_12.jpg"),
+    ],
+)
+def test_the_pairs_to_train_on_lie_apart_from_those_of_the_test(
+    tmp_path, layout, blurred, all_in_focus
+):
+    touch(tmp_path, blurred, all_in_focus)
+    (pair,) = pairs_of_layout(tmp_path, layout, "train")
+    assert (pair.blurred, pair.all_in_focus) == (tmp_path / blurred, tmp_path / all_in_focus)
+
+
+def test_a_part_that_a_data_set_does_not_have_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="no part 'test'"):
+        pairs_of_layout(tmp_path, "ded")
