@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--tile", type=int, default=512)
     options = parser.parse_args()
 
-    engine = open_engine(model_file(options.model), device="cpu", threads=None)
+    engine = open_engine(model_file(options.model), device="cpu", precision="fp32")
     image = read_photo(options.photo).to_float()[..., :3]
     top, left = (max(0, (side - SIDE_PX) // 2) for side in image.shape[:2])
     image = np.ascontiguousarray(image[top : top + SIDE_PX, left : left + SIDE_PX])

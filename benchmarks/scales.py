@@ -63,7 +63,9 @@ def main() -> None:
     if wanted.brackets is None and wanted.rendered is None:
         parser.error("give --brackets, --rendered or both")
 
-    engine = open_engine(model_file(wanted.model), device="cpu", threads=wanted.threads)
+    engine = open_engine(
+        model_file(wanted.model), device="cpu", precision="fp32", threads=wanted.threads
+    )
     if engine.spec.levels < 2 or engine.spec.value_range != (0.0, 1.0):
         parser.error(f"{engine.spec.name} is no network with levels and values from 0 to 1")
     reports = []

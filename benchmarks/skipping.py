@@ -63,7 +63,9 @@ def main() -> None:
     if not wanted.photos and wanted.rendered is None:
         parser.error("give photos, --rendered, or both")
 
-    engine = open_engine(model_file(wanted.model), device="cpu", threads=wanted.threads)
+    engine = open_engine(
+        model_file(wanted.model), device="cpu", precision="fp32", threads=wanted.threads
+    )
     restorers = {size: Restorer(engine, RestoreSettings(scale=size)) for size in SIZES}
     found = []
     for path in wanted.photos:

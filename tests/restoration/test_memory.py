@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from defocusfix.restoration import Restorer, RestoreSettings
+from defocusfix.restoration.restorer import USUAL_TILE
 from tests.restoration.stand_in_engines import NumpyEngine
 
 
@@ -33,8 +34,8 @@ def test_beyond_the_photo_a_few_bytes_per_pixel_and_one_row_of_tiles_are_held(dt
     # The map and the half and quarter size in float16; a row of tiles and its carry in float32,
     # four channels; two tiles with their inputs and outputs.
     kept = pixels[:, :, 0].size * (2 + (4 * 2) * (1 / 4 + 1 / 16))
-    row_of_tiles = 2 * 768 * 1500 * 4 * 4
-    under_way = 4 * 768 * 768 * 4 * 5
+    row_of_tiles = 2 * USUAL_TILE * 1500 * 4 * 4
+    under_way = 4 * USUAL_TILE**2 * 4 * 5
     held = peak(lambda: restorer.restore_pixels(pixels, in_place=True))
     assert held < kept + row_of_tiles + under_way
 

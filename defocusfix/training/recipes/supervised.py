@@ -42,7 +42,7 @@ from defocusfix.training.schedule import cosine
 from defocusfix.training.weights import read_weights
 
 LEVELS = 3
-HALO_PX = 64
+HALO_PX = 80
 GRID = 16  # windows start on the network's size multiple
 VALIDATION_PAIRS, VALIDATION_PICTURES = 64, 12
 
