@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from defocusfix.engines.select import Way, absence
 from tests.restoration import small_networks
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -14,24 +19,18 @@ def path(tmp_path):
     return tmp_path / "net.onnx"
 
 
-@pytest.fixture
-def in_this_process(monkeypatch):
-    """Measures without children and with a small product, which is quick."""
-    monkeypatch.setattr(
-        "defocusfix.benchmarking.suite.in_child", lambda function, *words: function(*words)
-    )
-    monkeypatch.setattr("defocusfix.engines.matrix.SIDE_ON_CPU", 64)
-    monkeypatch.setattr("defocusfix.benchmarking.measure.LEAST_SECONDS", 0.0)
-    monkeypatch.setattr("defocusfix.benchmarking.photos.SCENE_SIDE", 128)
-    monkeypatch.setattr("defocusfix.benchmarking.photos.N_LEAVES", 100)
+def small_bench(*words: object) -> subprocess.CompletedProcess[str]:
+    """What the command says and how it ends, in a process of its own."""
+    command = [sys.executable, "-m", "tests.cli.small_bench", *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 SMALL = ("--megapixels", "0.01", "--threads", "1")
 
 
-def test_the_table_compares_the_engines_and_the_pictures(defocusfix, path, in_this_process):
-    told = defocusfix("bench", "--model", path, *SMALL)
-    assert told.exit_code == 0
+def test_the_table_compares_the_engines_and_the_pictures(path):
+    told = small_bench("--model", path, *SMALL)
+    assert told.returncode == 0, told.stderr
     for words in ("matrix product, onnxruntime on cpu in fp32", "MP/s", "of peak", "1 thread;"):
         assert words in told.stdout
     for picture in ("sharp", "slightly soft", "wholly misfocused"):
@@ -50,7 +49,7 @@ def test_json_of_what_was_measured_in_children(defocusfix, path):
 
 
 @pytest.mark.skipif(absence(Way("torch", "cpu", "fp32")) is not None, reason="no torch")
-def test_torch_cannot_be_compared_without_its_weights(defocusfix, path, in_this_process):
-    told = defocusfix("bench", "--compare", "--model", path, *SMALL)
-    assert told.exit_code == 6
+def test_torch_cannot_be_compared_without_its_weights(path):
+    told = small_bench("--compare", "--model", path, *SMALL)
+    assert told.returncode == 6
     assert "--compare was asked for" in told.stderr
