@@ -242,11 +242,8 @@ def restore(
         may_overwrite=on_exists is OnExists.OVERWRITE,
     )
     is_demanded = (engine, device, precision) != ("auto", "auto", "auto")
-    teller = Teller("Restoring", is_demanded=is_demanded, as_json=as_json)
-    try:
+    with Teller("Restoring", is_demanded=is_demanded, as_json=as_json) as teller:
         finished = run_plan(plan, work, teller)
-    finally:
-        teller.close()
     raise_what_failed(finished, len(plan.items), "restored")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from defocusfix.cli import output
 from defocusfix.cli.progress import Advance, track
@@ -65,6 +65,12 @@ class Teller:
             case Finished():
                 self.close()
                 self._tell_notes()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Take the bar away."""
