@@ -28,6 +28,7 @@ from defocusfix.jobs.events import (
 )
 from defocusfix.jobs.plan import Item, Plan
 from defocusfix.photo.photo import Photo
+from defocusfix.photo.safe_write import check_writable
 
 Report = Callable[[float], None]
 """Is told the share of the work on a photo that has just been done."""
@@ -153,6 +154,8 @@ class _Run:
     def _read(self, item: Item | None) -> Future[_Read] | None:
         def read(item: Item) -> _Read:
             start = time.perf_counter()
+            for output in item.outputs:
+                check_writable(output)
             photo = self.work.read(item)
             return _Read(item, photo, time.perf_counter() - start)
 

@@ -54,6 +54,19 @@ def new_file(path: Path, *, may_overwrite: bool = False) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Try whether `path`'s folder takes new files, so that no work is done in vain.
+
+    Raises OutputError as `new_file` would; nothing is left behind.
+    """
+    try:
+        file, temporary = _temporary_file(path)
+        file.close()
+        temporary.unlink()
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove the files that killed runs left unfinished; those still being written stay."""
     for file in folder.glob(f".*{MARK}"):

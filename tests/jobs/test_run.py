@@ -77,6 +77,14 @@ def plan(*names: str, skipped: tuple[str, ...] = ()) -> Plan:
     return Plan(items, OnExists.ERROR)
 
 
+def test_a_photo_whose_place_cannot_be_written_to_is_not_even_read(tmp_path):
+    work, told = StandIn(), []
+    item = Item(Path("a"), tmp_path / "missing" / "a.jpg")
+    finished = run_plan(Plan((item,), OnExists.ERROR), work, told.append)
+    assert ("read", "a") not in work.steps
+    assert "make the folder first" in str(finished.failed[0].error.fix)
+
+
 def run(work: StandIn, *names: str, **options):
     events = []
     finished = run_plan(plan(*names, **options), work, events.append)

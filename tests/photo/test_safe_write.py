@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,3 +152,28 @@ def test_a_file_appearing_meanwhile_is_not_overwritten(tmp_path):
 def test_odd_names_are_written(tmp_path, name):
     safe_write(tmp_path / name, b"data")
     assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="drops root's rights the way Linux has it")
+def test_a_folder_one_may_not_write_to_is_refused_and_left_as_it_was(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"old")
+    tmp_path.chmod(0o555)
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from defocusfix.errors import OutputError\n"
+        "from defocusfix.photo.safe_write import check_writable, safe_write\n"
+        "path = Path(sys.argv[1])\n"
+        "for attempt in (check_writable, lambda p: safe_write(p, b'new', may_overwrite=True)):\n"
+        "    try: attempt(path)\n"
+        "    except OutputError as error: print(error.why)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "photo.jpg")]
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root may write anywhere, and there is no setpriv to change that")
+        command = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override", *command]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told.splitlines() == ["permission denied"] * 2
+    assert (tmp_path / "photo.jpg").read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1
+    tmp_path.chmod(0o755)
