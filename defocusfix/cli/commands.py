@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
 from inspect import cleandoc
@@ -18,14 +18,20 @@ from typer.main import get_command as command_of
 from defocusfix.errors import DefocusfixError, UsageError
 
 RESTORE, TRAIN, TOOLS = "Restore", "Your own data and training", "Tools"
+PAIRS = "Commands"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One command: the function that carries it out, as "module:name", and its help panel."""
+    """One command: the function that carries it out, as "module:name", and its help panel.
+
+    A group of commands has a function that does nothing, for its help.
+    """
 
     function: str
     panel: str
+    commands: Mapping[str, Entry] = field(default_factory=dict)
+    """Of a group, by the second word that is typed."""
 
 
 COMMANDS = {
@@ -33,6 +39,17 @@ COMMANDS = {
     "map": Entry("defocusfix.cli.map:map_defocus", RESTORE),
     "info": Entry("defocusfix.cli.info:info", RESTORE),
     "compare": Entry("defocusfix.cli.compare:compare", RESTORE),
+    "data": Entry(
+        "defocusfix.cli.data:data",
+        TRAIN,
+        {
+            "check": Entry("defocusfix.cli.data_check:check", PAIRS),
+            "align": Entry("defocusfix.cli.data:align", PAIRS),
+            "split": Entry("defocusfix.cli.data:split", PAIRS),
+            "preview": Entry("defocusfix.cli.data:preview", PAIRS),
+        },
+    ),
+    "finetune": Entry("defocusfix.cli.finetune:finetune", TRAIN),
     "train": Entry("defocusfix.cli.train:train", TRAIN),
     "render": Entry("defocusfix.cli.render:render", TRAIN),
     "evaluate": Entry("defocusfix.cli.evaluate:evaluate", TRAIN),
@@ -87,32 +104,49 @@ class Command(TyperCommand):
         _write_panels(formatter, _option_rows(self, ctx))
 
 
-class Commands(TyperGroup):
-    """The group of all commands. Knowing their names costs nothing; using one imports it."""
+class Group(TyperGroup):
+    """Several commands. Knowing their names costs nothing; using one imports it."""
+
+    prefix = ""
+    """The words before the names of the commands."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names of all commands, in the order of the help page."""
-        return list(COMMANDS)
+        return list(entries(self.prefix))
 
-    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | TyperGroup | None:
         """The command of this name, imported now; None if there is none."""
-        return load(cmd_name) if cmd_name in COMMANDS else None
+        known = entries(self.prefix)
+        return load(f"{self.prefix} {cmd_name}".strip()) if cmd_name in known else None
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take a group without a command for the wish to see its commands."""
+        return super().parse_args(ctx, args or ["--help"])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the first argument names. Raises UsageError with the nearest name."""
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise _unknown_command(args[0])
+        if args[0] not in entries(self.prefix) and not args[0].startswith("-"):
+            raise _unknown_command(args[0], self.prefix)
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands by panel, then the options."""
-        commands = [(COMMANDS[name].panel, name, load(name)) for name in self.list_commands(ctx)]
-        width = formatter.width - 6 - max(len(name) for _, name, _ in commands)
+        known = entries(self.prefix)
+        commands = [(known[name].panel, name, self.get_command(ctx, name)) for name in known]
+        width = formatter.width - 6 - max(map(len, known))
         _write_panels(
             formatter,
-            ((panel, name, command.get_short_help_str(width)) for panel, name, command in commands),
+            (
+                (panel, name, command.get_short_help_str(width))
+                for panel, name, command in commands
+                if command is not None
+            ),
         )
         _write_panels(formatter, _option_rows(self, ctx))
+
+
+class Commands(Group):
+    """The group of all commands."""
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write what the exit codes mean."""
@@ -126,12 +160,36 @@ class Commands(TyperGroup):
             )
 
 
-def load(name: str) -> TyperCommand:
-    """Import the function of a command and make the command of it; KeyError for no command."""
-    module, function = COMMANDS[name].function.split(":")
-    holder = typer.Typer(add_completion=False, rich_markup_mode=None)
+def entries(prefix: str) -> Mapping[str, Entry]:
+    """The commands that may follow `prefix`, the name of a group, or "" for the first word."""
+    return COMMANDS[prefix].commands if prefix else COMMANDS
+
+
+def all_names() -> list[str]:
+    """Every command as it is typed, groups before the commands in them."""
+    return [
+        name
+        for first, entry in COMMANDS.items()
+        for name in (first, *(f"{first} {second}" for second in entry.commands))
+    ]
+
+
+def load(name: str) -> TyperCommand | TyperGroup:
+    """Import the function of a command and make the command of it; KeyError for no command.
+
+    name: as it is typed, with the name of its group if it is in one.
+    """
+    prefix, _, last = name.rpartition(" ")
+    entry = entries(prefix)[last]
+    module, function = entry.function.split(":")
     callback = cast(Callable[..., Any], getattr(import_module(module), function))
-    holder.command(name, cls=Command, help=_help_text(callback.__doc__ or ""))(callback)
+    text = _help_text(callback.__doc__ or "")
+    holder = typer.Typer(add_completion=False, rich_markup_mode=None)
+    if entry.commands:
+        group = type("NamedGroup", (Group,), {"prefix": name})
+        holder.callback(cls=group, help=text)(callback)
+        return cast(TyperGroup, command_of(holder))
+    holder.command(last, cls=Command, help=text)(callback)
     return cast(TyperCommand, command_of(holder))
 
 
@@ -143,15 +201,16 @@ def _help_text(docstring: str) -> str:
     )
 
 
-def _unknown_command(name: str) -> UsageError:
-    close = get_close_matches(name, COMMANDS, n=1)
+def _unknown_command(name: str, prefix: str) -> UsageError:
+    words = f"defocusfix {prefix}".strip()
+    close = get_close_matches(name, entries(prefix), n=1)
     if close:
-        return UsageError(f"there is no command {name!r}", fix=f"defocusfix {close[0]}")
-    if Path(name).exists():
+        return UsageError(f"there is no command {name!r}", fix=f"{words} {close[0]}")
+    if not prefix and Path(name).exists():
         return UsageError(
             f"{name!r} is a file or folder, not a command", fix=f"defocusfix restore {name}"
         )
-    return UsageError(f"there is no command {name!r}", fix="defocusfix --help")
+    return UsageError(f"there is no command {name!r}", fix=f"{words} --help")
 
 
 def _option_rows(command: Any, ctx: Any) -> Iterable[tuple[str, str, str]]:

@@ -74,7 +74,7 @@ def evaluate(
             "--model",
             "-m",
             metavar="PATH",
-            help="ONNX file of your own weights, or its folder. [default: focusnet-s]",
+            help="Folder of a run, or an ONNX or safetensors file. [default: focusnet-s]",
         ),
     ] = None,
     baselines: Annotated[

@@ -9,10 +9,12 @@ import typer
 
 
 def export(
-    source: Annotated[
-        Path,
+    sources: Annotated[
+        list[Path],
         typer.Argument(
-            metavar="RUN", help="Folder of a training run, or weights as a .safetensors file."
+            metavar="RUN...",
+            help="Folder of a training run, or weights as a .safetensors file. Of several that "
+            "began from the same weights, the mean is taken.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file to write.")],
@@ -37,20 +39,25 @@ def export(
     revision and a checksum of its weights. It is only written if it gives the same result as the
     trained network, to 1e-4 of the range from black to white.
 
+    Several runs that went on from the same weights, averaged, often restore better than each of
+    them. A run that is named twice counts twice.
+
     Examples:
 
       defocusfix export runs/first -o mine.onnx
 
       defocusfix restore photo.jpg --model mine.onnx
+
+      defocusfix export runs/second runs/third -o mean.onnx
     """
     from defocusfix.cli import output as talk
     from defocusfix.errors import OutputError
-    from defocusfix.training.export import export_onnx, find_weights, load_network
+    from defocusfix.training.export import export_onnx, find_weights, load_mean
     from defocusfix.training.weights import write_weights
 
     if safetensors is not None and safetensors.exists() and not overwrite:
         raise OutputError(f"{safetensors} exists already", fix="another name, or --overwrite")
-    network, spec = load_network(find_weights(source))
+    network, spec = load_mean([find_weights(source) for source in sources])
     exported = export_onnx(network, spec, output, half=half, overwrite=overwrite)
     for parity in exported.parities:
         batch, height, width = parity.shape

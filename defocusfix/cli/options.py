@@ -56,7 +56,7 @@ Model = Annotated[
         "-m",
         metavar="MODEL",
         rich_help_panel=LOOK,
-        help="Name of bundled weights, or an ONNX or safetensors file of your own, or its folder. "
+        help="Name of bundled weights, the folder of a run, or an ONNX or safetensors file. "
         "[default: focusnet-s]",
     ),
 ]

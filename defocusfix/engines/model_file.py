@@ -13,6 +13,9 @@ from defocusfix.network_spec import NetworkSpec
 
 MAKE_ONE = "give an ONNX file made by: defocusfix export RUN -o FILE.onnx"
 ONNX, SAFETENSORS = ".onnx", ".safetensors"
+OF_A_RUN = ("model.onnx", "best.safetensors", "weights.safetensors")
+"""Files of weights in the folder of a run, those first that are taken first: an export, the weights
+that validation scored highest, and those of the last save."""
 LARGEST_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 
 # Of the protocol buffer that an ONNX file is: https://protobuf.dev/programming-guides/encoding
@@ -43,17 +46,35 @@ def read_spec(path: Path) -> NetworkSpec:
 
 
 def in_format(path: Path, suffix: str) -> Path | None:
-    """The file with the weights of `path` in the format `suffix`: itself, or the one beside it.
+    """The file with the weights of `path` in the format `suffix`: itself, or one beside it.
 
-    A file beside it counts if it has the same name up to the suffix and says that it holds the
-    same weights. None if there is none.
+    A file beside it counts if it says that it holds the same weights: that of the same name up to
+    the suffix, or in a folder of a run any other. None if there is none.
     """
     if path.suffix == suffix:
         return path
-    other = path.with_suffix(suffix)
-    if not other.is_file() or not read_spec(path).weights_sha256:
+    candidates = [path.with_suffix(suffix)]
+    if path.name in OF_A_RUN:
+        candidates += [path.with_name(name) for name in OF_A_RUN if name.endswith(suffix)]
+    found = [candidate for candidate in candidates if candidate.is_file()]
+    if not found or not (wanted := read_spec(path).weights_sha256):
         return None
-    return other if read_spec(other).weights_sha256 == read_spec(path).weights_sha256 else None
+    return next((other for other in found if read_spec(other).weights_sha256 == wanted), None)
+
+
+def in_folder(folder: Path) -> Path:
+    """The weights of a folder: of a bundled model, or the best ones of a training run.
+
+    Raises ModelError if it holds none.
+    """
+    found = next((folder / name for name in OF_A_RUN if (folder / name).is_file()), None)
+    if found is None:
+        raise ModelError(
+            f"there are no weights in {folder}",
+            why=f"looked for {', '.join(OF_A_RUN)}",
+            fix="give the folder of a run, or a file of weights",
+        )
+    return found
 
 
 def _safetensors_metadata(file: BinaryIO) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -82,9 +82,9 @@ def contact_sheet(rows: Sequence[Sequence[Panel]], enlarge: int = 2) -> Picture:
     return np.asarray(sheet)
 
 
-def write_sheet(path: Path, sheet: Picture) -> None:
+def write_sheet(file: Path | BinaryIO, sheet: Picture) -> None:
     """Write a sheet as PNG, whatever the suffix. Raises OSError where that is refused."""
-    Image.fromarray(sheet).save(path, format="PNG")
+    Image.fromarray(sheet).save(file, format="PNG")
 
 
 def _enlarged(image: FloatImage, factor: int) -> Image.Image:

@@ -17,42 +17,20 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from defocusfix.errors import InputError, OutputError
+from defocusfix.pairs.blur import measure_blur, training_scale
 from defocusfix.pairs.find import PairFiles
+from defocusfix.pairs.geometry import PairGeometry, find_geometry, geometry_from_json
+from defocusfix.pairs.pixels import reduced
+from defocusfix.photo.pixels import Pixels
 from defocusfix.photo.read import read_photo
-from defocusfix.registration.exposure import Gains, exposure_gains
-from defocusfix.registration.global_ecc import align_globally
-from defocusfix.registration.warp import FloatImage, inside, warp
-
-Pixels = npt.NDArray[Any]
-"""(H, W, 3) or (H, W, 1), stored values."""
 
 LEAST_KEPT_PIXELS: Final = 1_000_000  # smaller photos are decoded anew: it takes milliseconds
-FORMAT: Final = 1  # of what is kept; raised whenever it would come out differently
-ALIGNED_PIXELS: Final = 1_000_000  # a pair is aligned on photos reduced to about this many
-
-
-@dataclass(frozen=True, slots=True)
-class PairGeometry:
-    """How the sharp photo of a pair lies over the blurred one, at the store's scale."""
-
-    matrix: npt.NDArray[np.float64]
-    """(2, 3), from coordinates (x, y) of the blurred photo to those of the sharp one."""
-    gains: Gains
-    """(3,), on the sharp photo's linear light, that bring it to the blurred one's exposure."""
-    is_found: bool
-    """False where the two could not be aligned: the matrix is the identity, the gains are 1."""
-
-    def shift_at(self, x: float, y: float) -> tuple[float, float]:
-        """How far right and down the sharp photo shows what the blurred one shows at (x, y)."""
-        moved = self.matrix @ np.array([x, y, 1.0])
-        return float(moved[0] - x), float(moved[1] - y)
+FORMAT: Final = 2  # of what is kept; raised whenever it would come out differently
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,31 +46,40 @@ class StoredPair:
         return int(self.blurred.shape[0]), int(self.blurred.shape[1])
 
 
-def as_float(pixels: Pixels) -> FloatImage:
-    """Stored values as (H, W, 3) float32 in [0, 1]; gray is repeated three times."""
-    whole = np.issubdtype(pixels.dtype, np.integer)
-    largest = np.iinfo(pixels.dtype).max if whole else 1
-    image = np.multiply(pixels, np.float32(1 / largest), dtype=np.float32)
-    return image if image.shape[2] == 3 else np.repeat(image, 3, axis=2)
+def read_pair(files: PairFiles) -> StoredPair:
+    """Both photos at full size, in memory.
+
+    Raises InputError if one cannot be read or they differ in size.
+    """
+    return _of_one_size(files, *(read_photo(p).pixels for p in (files.blurred, files.all_in_focus)))
 
 
 class PairStore:
     """Reads pairs when they are asked for. Safe to use from several threads and processes."""
 
     def __init__(
-        self, pairs: Sequence[PairFiles], *, scale: int = 1, folder: Path | None = None
+        self,
+        pairs: Sequence[PairFiles],
+        *,
+        scale: int | Literal["auto"] = 1,
+        folder: Path | None = None,
+        least_side_px: int = 1,
     ) -> None:
         """scale: photos are reduced by this whole factor, by averages.
 
-        folder: where decoded photos are kept, some 6 bytes per pixel of a pair, and found again by
-        a later run; None takes a temporary folder, which goes with the store.
+        "auto": by the one that fits the measured blur of each pair, but never so far that a side
+        falls below `least_side_px`. folder: where decoded photos are kept, some 6 bytes per pixel
+        of a pair, and found again by a later run; None takes a temporary folder, which goes with
+        the store.
         """
         self.pairs = tuple(pairs)
         self.scale = scale
         self._folder = folder or Path(tempfile.mkdtemp(prefix="defocusfix-"))
         if folder is None:
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._least_side_px = least_side_px
         self._kept: dict[int, StoredPair] = {}
+        self._scales: dict[int, int] = {}
         self._geometries: dict[int, PairGeometry] = {}
         self._locks = [threading.RLock() for _ in self.pairs]
 
@@ -104,38 +91,54 @@ class PairStore:
         with self._locks[number]:
             if number in self._kept:
                 return self._kept[number]
-            files = self.pairs[number]
-            blurred, sharp = self._photo(files.blurred), self._photo(files.all_in_focus)
-            if blurred.shape[:2] != sharp.shape[:2]:
-                sizes = [f"{photo.shape[1]} x {photo.shape[0]}" for photo in (blurred, sharp)]
-                raise InputError(
-                    f"{files.blurred.name} and {files.all_in_focus.name} differ in size",
-                    why=f"{sizes[0]} and {sizes[1]} pixels",
-                    fix="export both photos of the pair at the same size, without cropping",
-                )
-            pair = StoredPair(blurred, sharp)
+            files, scale = self.pairs[number], self.scale_of(number)
+            blurred, sharp = (self._photo(p, scale) for p in (files.blurred, files.all_in_focus))
+            pair = _of_one_size(files, blurred, sharp)
             if isinstance(blurred, np.memmap) and isinstance(sharp, np.memmap):
                 self._kept[number] = pair
             return pair
+
+    def scale_of(self, number: int) -> int:
+        """The factor by which a pair is reduced; measured once. Raises as `store[number]`."""
+        if self.scale != "auto":
+            return self.scale
+        with self._locks[number]:
+            if number not in self._scales:
+                fitting, largest = self._fitting_scale(self.pairs[number])
+                self._scales[number] = max(1, min(fitting, largest))
+            return self._scales[number]
 
     def geometry(self, number: int) -> PairGeometry:
         """How the two photos lie over each other; worked out once. Raises as `store[number]`."""
         with self._locks[number]:
             if number not in self._geometries:
                 files = self.pairs[number]
-                path = self._path("geometry.json", files.blurred, files.all_in_focus)
-                found = _read_geometry(path)
-                if found is None:
-                    found = _geometry(self[number])
-                    self._write(path, _geometry_bytes(found))
-                self._geometries[number] = found
+                path = self._path(f"{self.scale_of(number)}-geometry.json", *_both(files))
+                content = _read_json(path)
+                if content is None:
+                    pair = self[number]
+                    content = find_geometry(pair.blurred, pair.all_in_focus).to_json()
+                    self._write(path, json.dumps(content).encode())
+                self._geometries[number] = geometry_from_json(content)
             return self._geometries[number]
 
-    def _photo(self, source: Path) -> Pixels:
-        path = self._path("photo.npy", source)
+    def _fitting_scale(self, files: PairFiles) -> tuple[int, int]:
+        """The scale that fits the blur, and the largest one that leaves enough of the photos."""
+        path = self._path("scale.json", *_both(files))
+        content = _read_json(path)
+        if content is None:
+            pair = read_pair(files)
+            geometry = find_geometry(pair.blurred, pair.all_in_focus)
+            blur = measure_blur(pair.blurred, pair.all_in_focus, geometry)
+            content = {"scale": training_scale(blur), "shorter_side_px": min(pair.size)}
+            self._write(path, json.dumps(content).encode())
+        return content["scale"], content["shorter_side_px"] // self._least_side_px
+
+    def _photo(self, source: Path, scale: int) -> Pixels:
+        path = self._path(f"{scale}-photo.npy", source)
         if path.is_file():
             return _mapped(path)
-        pixels = _reduced(read_photo(source).pixels, self.scale)
+        pixels = reduced(read_photo(source).pixels, scale)
         if pixels.shape[0] * pixels.shape[1] < LEAST_KEPT_PIXELS:
             return pixels
         self._write(path, np.ascontiguousarray(pixels))
@@ -143,7 +146,7 @@ class PairStore:
 
     def _path(self, kind: str, *sources: Path) -> Path:
         """Where something about these files is kept; another name once a file has changed."""
-        facts: list[object] = [FORMAT, self.scale]
+        facts: list[object] = [FORMAT]
         for source in sources:
             try:
                 status = source.stat()
@@ -178,43 +181,21 @@ def _mapped(path: Path) -> Pixels:
     return pixels
 
 
-def _reduced(pixels: Pixels, factor: int) -> Pixels:
-    """Averages of factor x factor pixels, in the same kind of values; what is over is left out."""
-    if factor == 1:
-        return pixels
-    height, width = (max(1, side // factor) for side in pixels.shape[:2])
-    whole = np.ascontiguousarray(pixels[: height * factor, : width * factor])
-    small = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
-    return np.asarray(small).reshape(height, width, -1)
+def _of_one_size(files: PairFiles, blurred: Pixels, sharp: Pixels) -> StoredPair:
+    if blurred.shape[:2] != sharp.shape[:2]:
+        sizes = [f"{photo.shape[1]} x {photo.shape[0]}" for photo in (blurred, sharp)]
+        raise InputError(
+            f"{files.blurred.name} and {files.all_in_focus.name} differ in size",
+            why=f"{sizes[0]} and {sizes[1]} pixels",
+            fix="export both photos of the pair at the same size, without cropping",
+        )
+    return StoredPair(blurred, sharp)
 
 
-def _geometry(pair: StoredPair) -> PairGeometry:
-    factor = max(1, round((pair.size[0] * pair.size[1] / ALIGNED_PIXELS) ** 0.5))
-    blurred, sharp = (as_float(_reduced(p, factor)) for p in (pair.blurred, pair.all_in_focus))
-    found = align_globally(sharp, blurred)
-    if not found.is_found:
-        return PairGeometry(found.matrix, np.ones(3, np.float32), is_found=False)
-    flow = found.flow((blurred.shape[0], blurred.shape[1]))
-    gains = exposure_gains(warp(sharp, flow), blurred, inside(flow))
-    # A centre x of the reduced photo lies at factor * x + (factor - 1) / 2 of the whole one.
-    matrix = found.matrix.copy()
-    centre = np.full(2, (factor - 1) / 2)
-    matrix[:, 2] = factor * matrix[:, 2] + centre - matrix[:, :2] @ centre
-    return PairGeometry(matrix, gains, is_found=True)
+def _both(files: PairFiles) -> tuple[Path, Path]:
+    return files.blurred, files.all_in_focus
 
 
-def _geometry_bytes(geometry: PairGeometry) -> bytes:
-    content = {
-        "matrix": geometry.matrix.tolist(),
-        "gains": geometry.gains.tolist(),
-        "is_found": geometry.is_found,
-    }
-    return json.dumps(content).encode()
-
-
-def _read_geometry(path: Path) -> PairGeometry | None:
-    if not path.is_file():
-        return None
-    content = json.loads(path.read_text("utf-8"))
-    matrix = np.array(content["matrix"], np.float64)
-    return PairGeometry(matrix, np.array(content["gains"], np.float32), content["is_found"])
+def _read_json(path: Path) -> dict[str, Any] | None:
+    content: dict[str, Any] | None = json.loads(path.read_text("utf-8")) if path.is_file() else None
+    return content

@@ -12,6 +12,8 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 
 import exifread
 
@@ -76,6 +78,23 @@ def camera_of(photo: Photo) -> Camera:
         iso=None if iso is None else round(iso),
         pixel_pitch=_pixel_pitch(tags, focal_length, full_frame, photo.width, photo.height),
     )
+
+
+def taken_at(path: Path) -> datetime | None:
+    """When a photo was taken, by its camera's clock; None if its file does not say.
+
+    The picture itself is not read. Raises nothing: what cannot be understood is None.
+    """
+    try:
+        tags = _tags(path.read_bytes())
+    except OSError:
+        return None
+    text = _text(tags, "EXIF DateTimeOriginal") or ""
+    fraction = re.sub(r"\D", "", _text(tags, "EXIF SubSecTimeOriginal") or "")
+    try:
+        return datetime.strptime(f"{text}.{fraction[:6] or 0}", "%Y:%m:%d %H:%M:%S.%f")
+    except ValueError:
+        return None
 
 
 def _tags(exif: bytes | None) -> Mapping[str, object]:

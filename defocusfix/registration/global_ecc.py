@@ -5,6 +5,7 @@ coefficient maximization, 2008, as in OpenCV's findTransformECC.
 """
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import cv2
@@ -19,14 +20,19 @@ TREND_SHARE: Final = 0.125  # of the shorter side; what varies more slowly says 
 LUMINANCE: Final = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. 601, on display values
 LARGEST_DISTORTION: Final = 0.2  # zoom, turn or shear beyond this is no pair of one scene
 LEAST_CORRELATION: Final = 0.5  # real pairs reach 0.78 and more, strangers next to nothing
+LEAST_CORRELATION_OF_TURNED: Final = 0.7  # found by more tries, so chance has more of them, too
+TURNS_DEG: Final = (-12.0, -6.0, 0.0, 6.0, 12.0)  # where one try without a turn did not succeed
+ZOOMS: Final = (0.88, 1.0, 1.14)
 STOP: Final = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-6)
+
+Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalAlignment:
     """Where each pixel of one photo lies in another."""
 
-    matrix: npt.NDArray[np.float64]
+    matrix: Matrix
     """(2, 3), from coordinates (x, y) of the fixed photo to those of the moving one."""
     correlation: float
     """Enhanced correlation reached, at most 1; 0 where none was found."""
@@ -45,34 +51,71 @@ def align_globally(moving: FloatImage, fixed: FloatImage) -> GlobalAlignment:
     """Find the affine map that lays `moving` on `fixed`; both (H, W, 3) in [0, 1], one size.
 
     Searched from coarse to fine, starting from a whole-image shift, so that a hand-held pair
-    tens of pixels apart still meets. Differences in brightness do not matter.
-    Raises ValueError if the sizes differ.
+    tens of pixels apart still meets; where that fails, from several turns and zooms as well.
+    Differences in brightness do not matter. Raises ValueError if the sizes differ.
     """
     if moving.shape != fixed.shape:
         raise ValueError(f"moving {moving.shape} and fixed {fixed.shape} differ in shape")
     moving_levels, fixed_levels = _pyramid(moving), _pyramid(fixed)
-    matrix = _whole_shift(moving_levels[-1], fixed_levels[-1])
-    correlation = 0.0
+    found = _refined(_whole_shift(moving_levels[-1], fixed_levels[-1]), moving_levels, fixed_levels)
+    if found.correlation >= LEAST_CORRELATION:
+        return found
+    start = _turned_start(moving_levels[-1], fixed_levels[-1])
+    found = _refined(start, moving_levels, fixed_levels)
+    return found if found.correlation >= LEAST_CORRELATION_OF_TURNED else NOT_FOUND
+
+
+def _refined(
+    start: Matrix, moving_levels: list[FloatImage], fixed_levels: list[FloatImage]
+) -> GlobalAlignment:
+    """From a map between the coarsest levels to one between the finest."""
+    matrix, correlation = start, 0.0
     for level in reversed(range(len(moving_levels))):
-        try:
-            correlation, found = cv2.findTransformECC(
-                fixed_levels[level],
-                moving_levels[level],
-                matrix.astype(np.float32),
-                cv2.MOTION_AFFINE,
-                STOP,
-                inputMask=np.full(moving_levels[level].shape, 255, np.uint8),
-                gaussFiltSize=5,
-            )
-        except cv2.error:  # raised when the correlation falls instead of rising
+        correlation, matrix = _climbed(matrix, moving_levels[level], fixed_levels[level])
+        if correlation == 0:
             return NOT_FOUND
-        matrix = np.asarray(found, np.float64)
         if level > 0:
             matrix[:, 2] = _shift_one_level_finer(matrix)
     distortion = np.abs(matrix[:, :2] - np.eye(2)).max()
-    if distortion > LARGEST_DISTORTION or not correlation >= LEAST_CORRELATION:
+    if distortion > LARGEST_DISTORTION or not correlation > 0:
         return NOT_FOUND
     return GlobalAlignment(matrix, correlation=float(correlation), is_found=True)
+
+
+def _climbed(start: Matrix, moving: FloatImage, fixed: FloatImage) -> tuple[float, Matrix]:
+    """The enhanced correlation that can be reached at one level, and where; 0 if it falls."""
+    try:
+        correlation, found = cv2.findTransformECC(
+            fixed,
+            moving,
+            start.astype(np.float32),
+            cv2.MOTION_AFFINE,
+            STOP,
+            inputMask=np.full(moving.shape, 255, np.uint8),
+            gaussFiltSize=5,
+        )
+    except cv2.error:  # raised when the correlation falls instead of rising
+        return 0.0, start
+    return float(correlation), np.asarray(found, np.float64)
+
+
+def _turned_start(moving: FloatImage, fixed: FloatImage) -> Matrix:
+    """The best of several turns and zooms at the coarsest level, each with its own shift."""
+    height, width = fixed.shape
+    best, best_correlation = np.eye(2, 3), 0.0
+    for turn_deg, zoom in product(TURNS_DEG, ZOOMS):
+        middle = ((width - 1) / 2, (height - 1) / 2)
+        around = np.asarray(cv2.getRotationMatrix2D(middle, turn_deg, zoom), np.float64)
+        turned = cv2.warpAffine(
+            moving, around, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        )
+        shift = _whole_shift(np.asarray(turned, np.float32), fixed)
+        start = around.copy()
+        start[:, 2] += around[:, :2] @ shift[:, 2]
+        correlation, matrix = _climbed(start, moving, fixed)
+        if correlation > best_correlation:
+            best, best_correlation = matrix, correlation
+    return best
 
 
 def _pyramid(image: FloatImage) -> list[FloatImage]:
@@ -89,7 +132,7 @@ def _pyramid(image: FloatImage) -> list[FloatImage]:
     return [level - np.asarray(cv2.resize(trend, level.shape[::-1])) for level in levels]
 
 
-def _whole_shift(moving: FloatImage, fixed: FloatImage) -> npt.NDArray[np.float64]:
+def _whole_shift(moving: FloatImage, fixed: FloatImage) -> Matrix:
     window = cv2.createHanningWindow(fixed.shape[::-1], cv2.CV_32F)
     (shift_x, shift_y), _ = cv2.phaseCorrelate(fixed, moving, window)
     return np.array([[1, 0, shift_x], [0, 1, shift_y]], np.float64)

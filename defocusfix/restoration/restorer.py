@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from defocusfix.bundled import bundled_models_folder
 from defocusfix.engines.engine import Engine
+from defocusfix.engines.model_file import in_folder
 from defocusfix.engines.select import open_engine
 from defocusfix.errors import ModelError, UsageError
 from defocusfix.network_spec import NetworkSpec
@@ -84,8 +85,8 @@ class Restorer:
 
     engine: `auto` for the fastest engine that works here, the name of one, which is a demand, or
     an engine that is open already; the rest is for an engine that is yet to be opened:
-    model: an ONNX file made by `defocusfix export`, a folder that holds one as `model.onnx`, or
-    the name of bundled weights; None for the default ones. device, precision: `auto`, or a demand.
+    model: an ONNX file made by `defocusfix export`, the folder of a training run, or the name of
+    bundled weights; None for the default ones. device, precision: `auto`, or a demand.
     output_bits: of a colour of the restored pictures, 8, 16 or 32; only for 8 may `auto` compute
     less exactly than fp32. threads: of the CPU; None takes one per physical core.
     exact: opens the network of an engine that is given in fp32, for tiles that come back as
@@ -291,7 +292,7 @@ def model_file(model: str | Path | None = None) -> Path:
     if model is not None:
         path = Path(model)
         if path.is_dir():
-            return path / MODEL_FILE
+            return in_folder(path)
         if path.exists() or path.suffix or path.name != str(model):
             return path
     bundled = bundled_models_folder()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from defocusfix.errors import ModelError, OutputError
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,6 @@ class Checkpoint:
     """Training samples seen in all stages together."""
     elapsed_seconds: float
     """Time the run has taken up to here, summed over its commands."""
-    best_score: float
-    """Of the validations up to here; minus infinity before the first."""
     modules: dict[str, dict[str, Tensor]]
     optimisers: dict[str, list[dict[str, Any]]]
     average: dict[str, Tensor]

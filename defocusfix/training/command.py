@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from defocusfix.training.config import RunConfig
 from defocusfix.training.console import RunConsole
 from defocusfix.training.device import training_device
 from defocusfix.training.distributed import joined_processes, local_rank
+from defocusfix.training.recipe import Recipe
 from defocusfix.training.run_folder import RunFolder
 from defocusfix.training.trainer import Outcome, Trainer
 
@@ -21,17 +23,20 @@ def train_run(
     is_resumed: bool = False,
     talks: bool = True,
     moves: bool = True,
+    changed: Callable[[Recipe], Recipe] | None = None,
 ) -> Outcome:
     """Train in the folder `output`, alone or as one of the processes that torchrun started.
 
     is_resumed: go on from the folder's checkpoint; otherwise the folder must not hold a run.
-    talks, moves: as for RunConsole.
+    talks, moves: as for RunConsole. changed: what the caller makes of the recipe first.
     Raises OutputError, ModelError, DeviceError or TrainingError.
     """
     device = training_device(config.trainer.device, local_rank())
     with joined_processes(device.type) as processes:
         torch.manual_seed(config.trainer.seed)
         recipe = config.build()
+        if changed is not None:
+            recipe = changed(recipe)
         folder = RunFolder(output)
         if processes.leads and not is_resumed:
             folder.begin(config.to_toml())

@@ -42,8 +42,9 @@ class TrainerConfig:
     """Compile the parts of the inference module: slow to start, sometimes faster steps."""
     ema_decay: float = 0.999
     """Share of the weights' average that stays at every step."""
-    schedule_by: Literal["steps", "time"] = "steps"
-    """What ends a stage and drives its schedules: its steps, or its share of max_hours."""
+    schedule_by: Literal["steps", "time", "either"] = "steps"
+    """What ends a stage and drives its schedules: its steps, its share of max_hours, or whichever
+    of the two is over sooner."""
     max_hours: float = 0.0
     """Hours after which the run stops; 0 for no limit. Earlier commands of the run count too."""
     log_steps: int = 50
@@ -54,18 +55,25 @@ class TrainerConfig:
     """Minutes between two validations; 0 for none by time."""
     validate_steps: int = 0
     """Steps between two validations; 0 for none by steps. The end is always validated."""
+    validates_first: bool = False
+    """Whether the run begins with a validation, of the network that it starts from."""
+    patience: int = 0
+    """Since the best validation, so many may score no higher than the one before; then the run
+    ends. 0 to go on in any case."""
     prefetch: int = 4
     """Batches prepared ahead."""
     prefetch_threads: int = 1
     """Threads that prepare batches."""
 
     def __post_init__(self) -> None:
-        if self.schedule_by == "time" and self.max_hours <= 0:
-            raise ValueError("schedule_by = 'time' needs max_hours above 0")
+        if self.schedule_by != "steps" and self.max_hours <= 0:
+            raise ValueError(f"schedule_by = {self.schedule_by!r} needs max_hours above 0")
         if min(self.log_steps, self.prefetch, self.prefetch_threads) < 1:
             raise ValueError("log_steps, prefetch and prefetch_threads are at least 1")
         if self.save_minutes <= 0:
             raise ValueError("save_minutes must be above 0")
+        if self.patience < 0:
+            raise ValueError("patience must not be negative")
 
 
 @dataclass(frozen=True, slots=True)

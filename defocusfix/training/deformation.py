@@ -10,6 +10,7 @@ Source: Li et al., Learning Single Image Defocus Deblurring with Misaligned Trai
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,7 @@ MaskKind = Literal["calibration", "consistency", "none"]
 MASK_TOLERANCE = 0.35  # of the mean gray, either way; the authors' code
 STILL_PX = 0.1  # a flow shorter than this everywhere is noise: its mask is 1
 HUES = (15, 6, 4, 11, 13, 6)  # of the colour wheel: red to yellow, green, cyan, blue, magenta, red
+SMOOTHING_REACH = 3.0  # standard deviations
 RETURN_PX = 1.0  # forward and back again may miss by this much
 
 
@@ -86,6 +88,26 @@ class RaftFlow:
         with torch.autocast(fixed.device.type, enabled=False):
             flow: Tensor = self._network.to(fixed.device)(*views)
         return flow[..., :height, :width]
+
+
+class SmoothFlow:
+    """A flow without its fine detail, which is mostly error where one photo is out of focus."""
+
+    def __init__(self, flow: FlowMethod, sigma_px: float) -> None:
+        """sigma_px: of a Gaussian over each component, above 0."""
+        self._flow = flow
+        reach = math.ceil(SMOOTHING_REACH * sigma_px)
+        offsets = torch.arange(-reach, reach + 1, dtype=torch.float32)
+        taps = torch.exp(-offsets.square() / (2 * sigma_px**2))
+        self._taps = taps / taps.sum()
+
+    def __call__(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        flow = self._flow(moving, fixed)  # (B, 2, H, W)
+        taps = self._taps.to(flow.device)
+        reach = len(taps) // 2
+        parts = F.pad(flow.flatten(0, 1).unsqueeze(1), (reach,) * 4, mode="replicate")
+        parts = F.conv2d(F.conv2d(parts, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))
+        return parts.view(flow.shape)
 
 
 def no_flow(moving: Tensor, fixed: Tensor) -> Tensor:
@@ -230,5 +252,6 @@ def _pixels(flow: Tensor) -> Tensor:
 
 def _pictures(batch: Tensor) -> list[torch.Tensor]:
     """(B, 3, H, W) as B arrays (H, W, 3) in [0, 1] on the processor."""
-    views = batch.detach().float().clamp(0, 1).permute(0, 2, 3, 1).contiguous().cpu()
+    # A network gone astray gives no numbers; the losses tell of it, the flow need not.
+    views = batch.detach().float().nan_to_num().clamp(0, 1).permute(0, 2, 3, 1).contiguous().cpu()
     return [picture.numpy() for picture in views]

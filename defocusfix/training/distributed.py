@@ -33,13 +33,18 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
+def world_size() -> int:
+    """How many processes torchrun started, 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 @contextmanager
 def joined_processes(device_type: str) -> Iterator[Processes]:
     """Join the processes that torchrun started, as its environment variables say; or be alone.
 
     device_type: `cuda` talks through NCCL, everything else through Gloo.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if world_size() == 1:
         yield Processes()
         return
     distributed.init_process_group("nccl" if device_type == "cuda" else "gloo")

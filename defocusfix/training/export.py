@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from torch.export import Dim
 from defocusfix.errors import InputError, ModelError, OutputError
 from defocusfix.network_spec import RADIUS_UNKNOWN, NetworkSpec
 from defocusfix.networks.build import BUILDERS, build_network
-from defocusfix.training.weights import read_weights
+from defocusfix.training.weights import read_weights, weights_sha256
 
 OPSET = 20
 PARITY_LIMIT = 1e-4
@@ -59,15 +59,20 @@ class Exported:
 
 
 def find_weights(source: Path) -> Path:
-    """The weights of a run folder, or the .safetensors file itself. Raises InputError."""
-    path = source / "weights.safetensors" if source.is_dir() else source
-    if not path.is_file():
+    """The .safetensors file itself, or of a run folder the best one, or else the last.
+
+    Raises InputError if there is none.
+    """
+    names = ("best.safetensors", "weights.safetensors")
+    candidates = [source / name for name in names] if source.is_dir() else [source]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
         raise InputError(
             f"there are no weights at {source}",
-            why=f"{path} is not a file",
+            why=f"{candidates[-1]} is not a file",
             fix="give a run folder",
         )
-    return path
+    return found
 
 
 def load_network(path: Path) -> tuple[nn.Module, NetworkSpec]:
@@ -87,6 +92,35 @@ def load_network(path: Path) -> tuple[nn.Module, NetworkSpec]:
     except RuntimeError as error:
         raise ModelError(f"the weights {path} do not fit", why=str(error)) from error
     return network, spec
+
+
+def load_mean(paths: Sequence[Path]) -> tuple[nn.Module, NetworkSpec]:
+    """A network whose weights are the mean over files that began from the same ones.
+
+    A file may be named several times and then counts as often. The facts are those of the first,
+    with the largest halo. Raises ModelError as `load_network`, or where architectures differ.
+    Source: Wortsman et al., Model soups (2022), the uniform soup.
+    """
+    loaded = [load_network(path) for path in paths]
+    network, spec = loaded[0]
+    if len(loaded) == 1:
+        return network, spec
+    for path, (_, other) in zip(paths, loaded, strict=True):
+        if other.architecture != spec.architecture:
+            raise ModelError(
+                f"{path} cannot be averaged with {paths[0]}",
+                why=f"one is {other.architecture}, the other {spec.architecture}",
+            )
+    states = [other.state_dict() for other, _ in loaded]
+    weights = {
+        name: torch.stack([state[name] for state in states]).mean(dim=0)
+        if tensor.is_floating_point()
+        else tensor
+        for name, tensor in states[0].items()
+    }
+    network.load_state_dict(weights)
+    halo = max(other.halo for _, other in loaded)
+    return network, replace(spec, halo=halo, weights_sha256=weights_sha256(weights))
 
 
 def export_onnx(

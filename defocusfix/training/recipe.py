@@ -124,6 +124,10 @@ class Validation:
     """How good the network is, the higher the better; the best one seen is kept."""
     pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     """(H, W, 3) RGB by file-name stem."""
+    each: tuple[Mapping[str, str | float], ...] = ()
+    """Figures of each photo, where there are some; kept beside the metrics."""
+    told: str = ""
+    """What is said of it; empty for the metrics as they are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,15 @@ environment.json     versions, machine, command
 last.ckpt            everything that resuming needs
 weights.safetensors  the averaged inference module at the last save, with its NetworkSpec
 best.safetensors     the same as it was when validation scored it highest
-metrics.jsonl        one object per row: {"kind": "train" | "validation", ...}
+metrics.jsonl        one object per row: {"kind": "train" | "validation", ...}; a validation may
+                     say under "each" what it found for each photo
 metrics.csv          the train rows as a table
 validation.csv       the validation rows as a table
 samples/             validation pictures, step-000500-<name>.png
 log.txt              what was said on the way
+
+Fine-tuning adds finetune.json (what the run belongs to), data-report.json and .html, held-out.csv,
+MODEL_CARD.md, model.onnx, and as long as it lasts a cache of decoded photos.
 """
 
 from __future__ import annotations
@@ -18,9 +22,11 @@ import csv
 import json
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,6 +36,14 @@ from numpy.typing import NDArray
 from defocusfix.errors import InputError, OutputError
 from defocusfix.training.revision import code_revision
 from defocusfix.version import __version__
+
+OF_A_RUN = (
+    *("config.toml", "environment.json", "last.ckpt", "weights.safetensors", "best.safetensors"),
+    *("metrics.jsonl", "metrics.csv", "validation.csv", "samples", "log.txt"),
+    # and of fine-tuning:
+    *("finetune.json", "data-report.json", "data-report.html", "held-out.csv", "model.onnx"),
+    *("MODEL_CARD.md", "cache"),
+)
 
 
 class RunFolder:
@@ -60,18 +74,34 @@ class RunFolder:
         self.describe(config)
 
     def resume(self, total_steps: int) -> None:
-        """Drop the rows of steps after `total_steps`, which the resumed run makes again."""
+        """Drop the rows of steps after `total_steps`, which the resumed run makes again.
+
+        Raises InputError if there are no rows.
+        """
         if not self.metrics.is_file():
             raise InputError(f"{self.path} holds no run to resume", why="it has no metrics.jsonl")
-        lines = self.metrics.read_text("utf-8").splitlines()
-        rows = [json.loads(line) for line in lines if line.endswith("}")]
-        kept = [row for row in rows if row["step"] <= total_steps]
+        kept = [row for row in self._rows() if row["step"] <= total_steps]
         self.metrics.write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")
         for kind, table in (("train", "metrics.csv"), ("validation", "validation.csv")):
             (self.path / table).unlink(missing_ok=True)
             for row in kept:
                 if row["kind"] == kind:
                     self._append_csv(table, row)
+
+    def validations(self) -> list[dict[str, Any]]:
+        """The rows of all validations up to now, in order."""
+        if not self.metrics.is_file():
+            return []
+        return [row for row in self._rows() if row["kind"] == "validation"]
+
+    def clear(self) -> None:
+        """Take away everything of a run that lies here; what is not of a run stays."""
+        for name in OF_A_RUN:
+            path = self.path / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def describe(self, config: str) -> None:
         """Write the resolved configuration and what it runs on."""
@@ -113,6 +143,11 @@ class RunFolder:
         with self.log.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
+    def _rows(self) -> list[dict[str, Any]]:
+        lines = self.metrics.read_text("utf-8").splitlines()
+        # A crash may have cut off the last line.
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
     def _append_csv(self, name: str, row: Mapping[str, object]) -> None:
         """Append to a table; where a stage brings new columns, the table is written anew."""
         path = self.path / name
@@ -121,7 +156,7 @@ class RunFolder:
         if path.exists():
             with path.open(newline="", encoding="utf-8") as file:
                 columns = next(csv.reader(file), [])
-        new = [key for key in row if key not in columns and key != "kind"]
+        new = [key for key in row if key not in columns and key not in ("kind", "each")]
         if new and columns:
             with path.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import signal
 import sys
@@ -32,14 +33,17 @@ from defocusfix.training.run_folder import RunFolder
 from defocusfix.training.step import NotFiniteError, train_step
 from defocusfix.training.weights import write_weights
 
-StopReason = Literal["time", "signal"]
+GRACE = 0.1  # of a stage's time, by which steps may be late before time drives the schedules
+TRAINING_PER_LOOK = 4  # times what a validation took, before the next one by time
+
+StopReason = Literal["time", "patience", "signal"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Why a run ended, and where."""
 
-    reason: Literal["finished", "time", "signal"]
+    reason: Literal["finished", "time", "patience", "signal"]
     total_steps: int
     signal_number: int = 0
     """The signal that stopped it, 0 for none."""
@@ -86,8 +90,8 @@ class Trainer:
         self._step = 0
         self._total_steps = 0
         self._samples = 0
-        self._validated_at = -1
-        self._best_score = -math.inf
+        self._look_seconds = 0.0  # that the last validation took
+        self._scores: dict[int, float] = {}  # of the validations, by step
         self._signal = 0
 
     def resume(self) -> None:
@@ -97,6 +101,7 @@ class Trainer:
         self._earlier_seconds = checkpoint.elapsed_seconds
         if self.processes.leads:
             self.folder.resume(checkpoint.total_steps)
+            self._scores = {row["step"]: row["score"] for row in self.folder.validations()}
 
     def run(self, console: RunConsole) -> Outcome:
         """Train until the stages are over, the time is up, or a signal comes; then save.
@@ -109,13 +114,15 @@ class Trainer:
             console.say(self._described())
             if not self.folder.checkpoint.exists():
                 self._save()  # what a run that fails at once goes back to
+            if self.config.validates_first and self._total_steps == 0:
+                self._validate(console)
             while stopped is None and self._stage_number < len(self.recipe.stages):
                 stopped = self._play(self.recipe.stages[self._stage_number], console)
                 if stopped is None:
                     self._stage_number += 1
                     self._step = 0
             self._save()
-            if stopped != "signal" and self._validated_at != self._total_steps:
+            if stopped != "signal":
                 self._validate(console)
             reason = stopped or "finished"
             console.say(
@@ -126,10 +133,10 @@ class Trainer:
 
     def _play(self, stage: Stage, console: RunConsole) -> StopReason | None:
         """Play a stage from the present step on; returns what cut it short, None at its end."""
-        by_time = self.config.schedule_by == "time"
-        last = sys.maxsize if by_time else stage.steps
+        last = sys.maxsize if self.config.schedule_by == "time" else stage.steps
         saved = validated = self._elapsed()
         meter = Meter(stage, saved)
+        moves_network = self._moves_inference(stage)  # else there is nothing new to look at
 
         def batch(step: int) -> Tensors:
             tensors = stage.batch(step, self.processes.rank, self.processes.world)
@@ -143,14 +150,18 @@ class Trainer:
         ) as batches:
             while self._step < last:
                 # Clocks and signals differ between processes; all do what the first one sees.
-                elapsed, number = from_first([self._elapsed(), self._signal], self.device)
+                elapsed, number, stale = from_first(
+                    [self._elapsed(), self._signal, self._stale()], self.device
+                )
+                if 0 < self.config.patience <= stale:
+                    return "patience"
                 if number:
                     self._signal = int(number)
                     return "signal"
-                fraction = self._fraction_by_time(elapsed) if by_time else None
+                fraction = self._fraction(stage, elapsed)
                 if fraction is not None and fraction >= 1:
                     return None
-                if not by_time and 0 < self.config.max_hours * 3600 <= elapsed:
+                if fraction is None and 0 < self.config.max_hours * 3600 <= elapsed:
                     return "time"
                 progress = Progress(stage.name, self._step, stage.steps, fraction)
                 meter.add(*self._advance(stage, next(batches), progress))
@@ -159,10 +170,16 @@ class Trainer:
                 if elapsed - saved >= self.config.save_minutes * 60:
                     self._save()
                     saved = elapsed
-                if self._validation_is_due(elapsed - validated):
+                if moves_network and self._validation_is_due(elapsed - validated):
                     self._validate(console)
-                    validated = elapsed
+                    validated = self._elapsed()
         return None
+
+    def _moves_inference(self, stage: Stage) -> bool:
+        """Whether a stage changes the module that is validated, or a part of it."""
+        inference = set(self.recipe.modules[self.recipe.inference].parameters())
+        names = {name for turn in stage.turns for name in turn.trains}
+        return any(inference & set(self.recipe.modules[name].parameters()) for name in names)
 
     def _advance(
         self, stage: Stage, batch: Tensors, progress: Progress
@@ -199,6 +216,16 @@ class Trainer:
     def _elapsed(self) -> float:
         return self._earlier_seconds + self._clock() - self._began
 
+    def _fraction(self, stage: Stage, elapsed: float) -> float | None:
+        """Share of the stage that is over, where time has a part in it."""
+        if self.config.schedule_by == "steps":
+            return None
+        by_time = self._fraction_by_time(elapsed)
+        if self.config.schedule_by == "time":
+            return by_time
+        # Late by a little is not late: else no two runs would have the same rates.
+        return max(self._step / stage.steps, (by_time - GRACE) / (1 - GRACE))
+
     def _fraction_by_time(self, elapsed: float) -> float:
         """Share of the present stage's time that is over; stages share max_hours by their steps."""
         before, length, total = self._stage_lengths()
@@ -217,21 +244,38 @@ class Trainer:
     def _validation_is_due(self, seconds: float) -> bool:
         steps, minutes = self.config.validate_steps, self.config.validate_minutes
         by_steps = steps > 0 and self._total_steps % steps == 0
-        return by_steps or (minutes > 0 and seconds >= minutes * 60)
+        # However long a look takes, most of the time is for training.
+        rest = max(minutes * 60, TRAINING_PER_LOOK * self._look_seconds)
+        return by_steps or (minutes > 0 and seconds >= rest)
 
     def _validate(self, console: RunConsole) -> None:
+        """Look at the average, unless that was done at this very step."""
         if self.recipe.validate is None or not self.processes.leads:
             return
-        self._validated_at = self._total_steps
+        if self._total_steps in self._scores:
+            return
+        began = self._clock()
         with torch.no_grad():
             found = self.recipe.validate(self.average.module)
+        self._look_seconds = self._clock() - began
         row = {"kind": "validation", "step": self._total_steps, "seconds": self._elapsed()}
-        self.folder.add_row(row | found.metrics | {"score": found.score})
-        self.folder.add_pictures(self._total_steps, found.pictures)
-        if found.score > self._best_score:
-            self._best_score = found.score
+        each = {"each": found.each} if found.each else {}
+        is_best = found.score > max(self._scores.values(), default=-math.inf)
+        if is_best:
             self._write_weights(self.folder.best_weights)
-        console.say(f"validation at step {self._total_steps}  {listed(found.metrics)}")
+        # The row comes after the weights: a run killed in between looks again when it is resumed.
+        self.folder.add_row(row | found.metrics | {"score": found.score} | each)
+        self.folder.add_pictures(self._total_steps, found.pictures)
+        self._scores[self._total_steps] = found.score
+        told = found.told or listed(found.metrics)
+        best = "  best" if is_best and found.told else ""
+        console.say(f"validation at step {self._total_steps}  {told}{best}")
+
+    def _stale(self) -> int:
+        """Validations since the best one whose score was no higher than that of the one before."""
+        scores = list(self._scores.values())
+        since = scores[scores.index(max(scores)) :] if scores else []
+        return sum(after <= before for before, after in itertools.pairwise(since))
 
     def _log(self, stage: Stage, progress: Progress, meter: Meter, console: RunConsole) -> None:
         elapsed = self._elapsed()
@@ -269,7 +313,6 @@ class Trainer:
                 total_steps=self._total_steps,
                 samples=self._samples,
                 elapsed_seconds=self._elapsed(),
-                best_score=self._best_score,
                 modules={n: dict(m.state_dict()) for n, m in self.recipe.modules.items()},
                 optimisers={n: o.state_dict() for n, o in self.optimisers.items()},
                 average=dict(self.average.module.state_dict()),
@@ -302,7 +345,6 @@ class Trainer:
         self._step = checkpoint.step
         self._total_steps = checkpoint.total_steps
         self._samples = checkpoint.samples
-        self._best_score = checkpoint.best_score
 
     def _described(self) -> str:
         inference = self.recipe.modules[self.recipe.inference]

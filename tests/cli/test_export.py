@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnxruntime
 import pytest
+import torch
 
 from defocusfix.network_spec import NetworkSpec
 from defocusfix.networks import build
-from defocusfix.training.weights import read_weights, write_weights
+from defocusfix.training.weights import read_weights, weights_sha256, write_weights
 from tests.training import toy
 
 
@@ -30,6 +33,30 @@ def test_a_run_becomes_one_file_whose_parity_is_told(defocusfix, run):
     spec = NetworkSpec.from_metadata(session.get_modelmeta().custom_metadata_map)
     assert spec.architecture == "toy"
     assert read_weights(run / "toy.safetensors")[1] == spec
+
+
+def test_of_several_runs_the_mean_is_taken_and_one_named_twice_counts_twice(defocusfix, run):
+    weights, spec = read_weights(run / "weights.safetensors")
+    other = {name: tensor + 0.3 for name, tensor in weights.items()}
+    write_weights(run / "other.safetensors", other, replace(spec, halo=99, weights_sha256=""))
+    told = defocusfix(
+        "export", run, run, run / "other.safetensors",
+        "-o", run / "mean.onnx", "--safetensors", run / "mean.safetensors", "--no-half",
+    )  # fmt: skip
+    assert told.exit_code == 0, told.stderr
+    mean, facts = read_weights(run / "mean.safetensors")
+    assert all(torch.allclose(mean[name], weights[name] + 0.1) for name in weights)
+    assert facts.halo == 99
+    assert facts.weights_sha256 == weights_sha256(mean)
+
+
+def test_weights_of_different_networks_have_no_mean(defocusfix, run, monkeypatch):
+    monkeypatch.setitem(build.BUILDERS, "other toy", lambda: toy.Network(0.0))
+    weights, spec = read_weights(run / "weights.safetensors")
+    write_weights(run / "other.safetensors", weights, replace(spec, architecture="other toy"))
+    told = defocusfix("export", run, run / "other.safetensors", "-o", run / "mean.onnx")
+    assert told.exit_code == 5
+    assert "cannot be averaged" in told.stderr
 
 
 def test_existing_files_are_kept_unless_told_otherwise(defocusfix, run):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from defocusfix.bundled import bundled_models_folder
-from defocusfix.engines.model_file import in_format, read_spec
+from defocusfix.engines.model_file import in_folder, in_format, read_spec
 from defocusfix.errors import ModelError
 from defocusfix.network_spec import NetworkSpec
 from tests.restoration import small_networks
@@ -99,3 +100,22 @@ def test_the_file_beside_it_counts_only_with_the_same_weights(tmp_path):
     assert in_format(graph, ".safetensors") is None
     small_networks.convolutions(graph)  # which does not say what weights it holds
     assert in_format(graph, ".safetensors") is None
+
+
+def test_in_the_folder_of_a_run_an_export_goes_with_the_weights_it_was_made_of(tmp_path):
+    small_networks.convolutions(tmp_path / "model.onnx", weights_sha256="best")
+    export = read_spec(tmp_path / "model.onnx")
+    _safetensors(tmp_path / "weights.safetensors", replace(export, weights_sha256="last"))
+    assert in_format(tmp_path / "model.onnx", ".safetensors") is None
+    _safetensors(tmp_path / "best.safetensors", export)
+    assert in_format(tmp_path / "model.onnx", ".safetensors") == tmp_path / "best.safetensors"
+    assert in_format(tmp_path / "best.safetensors", ".onnx") == tmp_path / "model.onnx"
+    assert in_format(tmp_path / "weights.safetensors", ".onnx") is None
+
+
+def test_a_run_is_taken_by_its_export_else_its_best_else_its_last_weights(tmp_path):
+    with pytest.raises(ModelError, match="no weights in"):
+        in_folder(tmp_path)
+    for name in ("weights.safetensors", "best.safetensors", "model.onnx"):
+        (tmp_path / name).touch()
+        assert in_folder(tmp_path) == tmp_path / name

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from defocusfix.errors import OutputError
-from defocusfix.pairs import store
+from defocusfix.pairs import geometry, store
 from defocusfix.pairs.find import pairs_of_folders
 from defocusfix.pairs.store import PairStore
 from tests.training.misaligned import write_pairs
@@ -47,7 +47,7 @@ def test_a_photo_is_decoded_once_for_all_runs(pairs, tmp_path, monkeypatch):
 
 def test_geometry_is_found_once_for_all_runs(pairs, tmp_path, monkeypatch):
     first = PairStore(pairs, folder=tmp_path / "kept").geometry(0)
-    monkeypatch.setattr(store, "align_globally", None)
+    monkeypatch.setattr(store, "find_geometry", None)
     again = PairStore(pairs, folder=tmp_path / "kept").geometry(0)
     assert np.array_equal(first.matrix, again.matrix)
     assert np.array_equal(first.gains, again.gains)
@@ -59,7 +59,7 @@ def test_geometry_found_on_reduced_photos_is_that_of_the_whole_ones(tmp_path, mo
     turn = 0.02
     matrix = np.array([[np.cos(turn), -np.sin(turn), 9], [np.sin(turn), np.cos(turn), -7]])
     pairs = pairs_of_folders(*write_pairs(tmp_path, 1, matrix=matrix, size=(240, 320)))
-    monkeypatch.setattr(store, "ALIGNED_PIXELS", 240 * 320 // 4)
+    monkeypatch.setattr(geometry, "ALIGNED_PIXELS", 240 * 320 // 4)
     found = PairStore(pairs).geometry(0)
     for x, y in ((0, 0), (319, 0), (0, 239), (319, 239)):
         expected = matrix @ [x, y, 1] - [x, y]

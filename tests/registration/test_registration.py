@@ -12,6 +12,7 @@ from defocusfix.registration.global_ecc import align_globally
 from defocusfix.registration.local_shift import local_shifts, tiled_shifts
 from defocusfix.registration.warp import affine_flow, compose, inside, warp
 from tests.evaluation.scenes import blurred, texture
+from tests.pairs.photographed import defocused, moved, scene, similarity
 
 SIZE = (96, 128)
 PHOTO = texture(*SIZE)
@@ -142,3 +143,12 @@ def test_gains_in_linear_light_are_found_and_undone_although_one_photo_is_blurre
     found = exposure_gains(darker, blurred(PHOTO, 1.0), np.ones(SIZE, bool))
     assert found == pytest.approx(1 / gains, rel=0.01)
     assert with_gains(darker, found) == pytest.approx(PHOTO, abs=0.01)
+
+
+@pytest.mark.parametrize(("degrees", "zoom"), [(9, 1.0), (-10, 1.08), (0, 1.15)])
+def test_a_photo_turned_by_several_degrees_is_still_found(degrees, zoom):
+    sharp = scene(3)
+    matrix = similarity(degrees, zoom, 12, -9)
+    found = align_globally(moved(sharp, matrix), defocused(sharp, 6))
+    assert found.is_found
+    assert found.matrix == pytest.approx(matrix, abs=1.5)

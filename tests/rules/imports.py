@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "networks": {"network_spec"},
     "engines": {"errors", "network_spec"},
     "catalogue": {"errors", "network_spec"},
-    "pairs": {"photo", "registration", "figures", "errors"},
+    "pairs": {"photo", "optics", "registration", "figures", "errors"},
     "rendering": {"optics", "pairs", "errors"},
     "evaluation": {"photo", "registration", "optics", "figures", "pairs", "errors"},
     "restoration": {"photo", "engines", "catalogue", "bundled", "network_spec", "errors"},

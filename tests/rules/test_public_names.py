@@ -10,7 +10,7 @@ import pytest
 
 import defocusfix
 from defocusfix import errors
-from defocusfix.cli.commands import COMMANDS
+from defocusfix.cli.commands import all_names
 
 LISTED = (Path(__file__).parent / "public_names.txt").read_text().splitlines()
 
@@ -25,7 +25,7 @@ def test_public_names_exit_codes_and_commands_are_those_of_the_list():
     assert [
         *(f"defocusfix.{name}" for name in sorted(defocusfix.__all__)),
         *(f"defocusfix.errors.{error.__name__} {error.exit_code}" for error in ERRORS),
-        *(f"defocusfix {name}" for name in sorted(COMMANDS)),
+        *(f"defocusfix {name}" for name in sorted(all_names())),
     ] == LISTED
 
 

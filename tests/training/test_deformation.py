@@ -17,6 +17,7 @@ from defocusfix.training.deformation import (
     BothWays,
     CpuFlow,
     RaftFlow,
+    SmoothFlow,
     _wheel_gray,
     both_ways,
     calibration_mask,
@@ -201,3 +202,16 @@ def test_other_weights_than_rafts_are_refused(tmp_path):
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(ModelError, match="RAFT-small"):
         RaftFlow(path)
+
+
+def test_a_smooth_flow_keeps_what_is_common_and_spreads_what_is_alone():
+    found = constant(1.5, -0.5)
+    assert_close = torch.testing.assert_close
+    assert_close(SmoothFlow(lambda moving, fixed: found, 12.0)(*pictures().chunk(2)), found)
+    spike = torch.zeros_like(found)
+    spike[:, 0, 32, 32] = 1
+    smooth = SmoothFlow(lambda moving, fixed: spike, 2.0)(*pictures().chunk(2))
+    expected = cv2.GaussianBlur(spike[0, 0].numpy(), (13, 13), 2.0)
+    assert_close(smooth[0, 0].numpy(), expected, rtol=0, atol=1e-6)
+    assert_close(smooth[1], smooth[0])
+    assert not smooth[:, 1].any()

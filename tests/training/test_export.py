@@ -130,6 +130,12 @@ def test_saved_weights_become_the_network_again(network, tmp_path, monkeypatch):
     assert weights_sha256(loaded.state_dict()) == spec.weights_sha256
 
 
+def test_the_weights_that_validation_scored_highest_are_those_of_a_run(tmp_path):
+    for name in ("weights.safetensors", "best.safetensors"):
+        (tmp_path / name).touch()
+        assert find_weights(tmp_path) == tmp_path / name
+
+
 def test_halved_weights_keep_the_hash_of_the_trained_ones(network, tmp_path):
     spec = write_weights(tmp_path / "half.safetensors", network.state_dict(), SPEC, half=True)
     assert spec.weights_sha256 == weights_sha256(network.state_dict())

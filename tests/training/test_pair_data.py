@@ -9,9 +9,11 @@ import torch
 from PIL import Image
 
 from defocusfix.errors import InputError, TrainingError
+from defocusfix.pairs.crops import PairSettings
 from defocusfix.pairs.find import PairFiles, pairs_of_folders
-from defocusfix.training.pair_data import PairSettings, PairSource
+from defocusfix.training.pair_data import PairSource
 from tests.evaluation.scenes import blurred
+from tests.pairs.photographed import write_pair
 from tests.training.misaligned import write_pairs
 
 PLAIN = {"crop_px": 32, "augments": False, "matches_exposure": False}
@@ -184,3 +186,15 @@ def test_settings_that_cannot_work_are_refused():
     for settings in ({"crop_px": 100}, {"scale": 0}, {"alignment": "perspective"}):
         with pytest.raises(ValueError, match=next(iter(settings))):
             PairSettings(**settings)
+
+
+def test_a_scale_of_its_own_is_measured_for_each_pair(tmp_path):
+    write_pair(tmp_path, "mild.png", 0, radius_px=2)
+    write_pair(tmp_path, "strong.png", 1, radius_px=10)
+    found = source(tmp_path, scale="auto", cache=tmp_path / "kept")
+    assert [found.name(number) for number in range(2)] == ["mild", "strong"]
+    assert [found.scale(number) for number in range(2)] == [1, 2]
+    assert found.sample(0)[0].shape == (32, 32, 3)
+    assert found.centre(1, 1000, 16)[0].shape == (144, 144, 3)
+    # Never so far that no crop fits, whatever the blur.
+    assert source(tmp_path, scale="auto", crop_px=160).scale(1) == 1

@@ -18,16 +18,16 @@ from defocusfix.networks.reblur import PseudoTruthConfig, ReblurConfig
 from defocusfix.training.checkpoint import read_checkpoint
 from defocusfix.training.config import TrainerConfig, read_config, read_preset, resolve_config
 from defocusfix.training.console import RunConsole
-from defocusfix.training.optimiser import ModuleOptimiser
 from defocusfix.training.pair_data import PairSettings
-from defocusfix.training.recipe import OptimiserConfig, Progress
-from defocusfix.training.recipes.reblur_guided import build, seed_factor
+from defocusfix.training.recipe import Progress
+from defocusfix.training.recipes.reblur_guided import build
 from defocusfix.training.recipes.reblur_guided_config import Config, DeformationConfig
+from defocusfix.training.recipes.reblur_guided_stages import seed_factor
 from defocusfix.training.run_folder import RunFolder
-from defocusfix.training.step import train_step
 from defocusfix.training.trainer import Outcome, Trainer
 from defocusfix.training.weights import write_weights
 from tests.training.misaligned import write_pairs
+from tests.training.reblur_steps import built, small_config, stage_of, step_of
 
 SHIFT = np.array([[1, 0, 4], [0, 1, -3]])
 
@@ -39,29 +39,7 @@ def pairs(tmp_path_factory):
 
 @pytest.fixture
 def config(pairs):
-    """Small enough for a test: two steps per stage."""
-    return Config(
-        blurry=pairs[0],
-        sharp=pairs[1],
-        network="seeded-unet-small",
-        data=PairSettings(crop_px=64, alignment="none"),
-        reblur=ReblurConfig(width=8),
-        reblur_epochs=1,
-        warm_up_epochs=1,
-        full_epochs=1,
-        samples_per_epoch=4,
-        batch_size=2,
-        learning_rate=1e-3,
-    )
-
-
-def built(config: Config):
-    torch.manual_seed(0)
-    return build(config)
-
-
-def stage_of(recipe, name: str):
-    return next(stage for stage in recipe.stages if stage.name == name)
+    return small_config(*pairs)
 
 
 def trainer(path, config: Config, *, resume: bool = False, seed: int = 0, clock=None, **settings):
@@ -83,22 +61,6 @@ def trainer(path, config: Config, *, resume: bool = False, seed: int = 0, clock=
 
 def play(made: Trainer) -> Outcome:
     return made.run(RunConsole(made.folder, talks=False))
-
-
-def step_of(recipe, name: str) -> tuple[dict[str, float], set[str]]:
-    """Terms of a stage's first step, and the modules that it moved."""
-    stage = stage_of(recipe, name)
-    before = {n: [p.detach().clone() for p in m.parameters()] for n, m in recipe.modules.items()}
-    optimisers = {
-        n: ModuleOptimiser(m, recipe.optimisers.get(n, OptimiserConfig()))
-        for n, m in recipe.modules.items()
-    }
-    terms = train_step(
-        recipe, stage, stage.batch(0, 0, 1), Progress(stage.name, 0, stage.steps), optimisers,
-        torch.autocast("cpu", torch.bfloat16, enabled=False),
-    )  # fmt: skip
-    after = {n: list(m.parameters()) for n, m in recipe.modules.items()}
-    return terms, {n for n in before if not all(map(torch.equal, before[n], after[n]))}
 
 
 def test_each_stage_lowers_its_terms_and_moves_its_modules(config):
@@ -159,8 +121,11 @@ def test_our_learning_rate_falls_once_over_all_stages(config):
     assert rates[-1] < 0.03 * rates[top]
 
 
-def test_in_the_warm_up_the_target_is_aligned_to_the_input_ahead_of_the_step(config):
-    batch = stage_of(built(config), "warm_up").batch(0, 0, 1)
+def test_in_the_warm_up_the_target_can_be_aligned_to_the_input_ahead_of_the_step(config):
+    still = stage_of(built(config), "warm_up").batch(0, 0, 1)
+    assert torch.equal(still["aligned"], still["all_in_focus"])
+    deforming = replace(config, deformation=DeformationConfig(warm_up=True))
+    batch = stage_of(built(deforming), "warm_up").batch(0, 0, 1)
     inner = (..., slice(12, -12), slice(12, -12))
     before, after = (
         (batch[name] - batch["blurred"])[inner].abs().mean() for name in ("all_in_focus", "aligned")
@@ -171,7 +136,7 @@ def test_in_the_warm_up_the_target_is_aligned_to_the_input_ahead_of_the_step(con
 def test_with_raft_the_target_is_aligned_in_the_step(config, tmp_path):
     torch.manual_seed(0)
     torch.save(RaftSmall().state_dict(), tmp_path / "raft.pth")
-    deformation = DeformationConfig(flow="raft", raft_weights=tmp_path / "raft.pth")
+    deformation = DeformationConfig(flow="raft", raft_weights=tmp_path / "raft.pth", warm_up=True)
     recipe = built(replace(config, deformation=deformation))
     assert "aligned" not in stage_of(recipe, "warm_up").batch(0, 0, 1)
     for name in ("warm_up", "full"):
@@ -340,11 +305,13 @@ def test_the_presets_are_read_and_the_papers_says_what_the_reference_does(pairs)
         False,
     )
     assert (paper.deformation.grid, paper.reblur.padding) == ("reference", "zeros")
+    assert (paper.deformation.smoothing_px, paper.deformation.warm_up) == (0, True)
+    assert (paper.kernels_from, paper.reblur_weight, paper.map_weight) == ("output", 0.5, 0.5)
     ours = resolve_config("reblur-guided", read_preset("reblur-guided", "recommended"), data)
     assert ours.recipe.deformation == DeformationConfig()
     assert ours.recipe.reblur == ReblurConfig()
     assert ours.recipe.pseudo_truth == PseudoTruthConfig()
-    assert ours.recipe.data == PairSettings()
+    assert ours.recipe.data == PairSettings(alignment="affine")
 
 
 def test_a_configuration_survives_being_written(pairs, tmp_path):
@@ -355,6 +322,11 @@ def test_a_configuration_survives_being_written(pairs, tmp_path):
     (tmp_path / "config.toml").write_text(run.to_toml())
     again = resolve_config("reblur-guided", read_config(tmp_path / "config.toml"), [])
     assert again == run
+
+
+def test_a_flow_is_smoothed_by_a_length_of_at_least_0():
+    with pytest.raises(ValueError, match="smoothing_px"):
+        DeformationConfig(smoothing_px=-1)
 
 
 def test_settings_that_contradict_each_other_are_refused(config):
@@ -378,6 +350,7 @@ def test_settings_that_contradict_each_other_are_refused(config):
 
 
 def test_a_resumed_run_equals_an_unbroken_one_to_the_last_bit(config, tmp_path):
+    config = replace(config, warm_up_reblurs=True)
     unbroken = trainer(tmp_path / "unbroken", config)
     assert play(unbroken) == Outcome("finished", 6)
     ticks = itertools.count()

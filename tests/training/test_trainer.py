@@ -142,6 +142,20 @@ def test_a_schedule_by_time_goes_on_where_it_stood_when_resumed(tmp_path):
     assert after[-1]["learning_rate"] < 0.02 * 1e-2
 
 
+def test_a_schedule_by_either_ends_with_what_is_over_sooner(tmp_path):
+    def rates(steps: int, name: str) -> list[float]:
+        clock = itertools.count(step=1.0).__next__
+        settings = {"schedule_by": "either", "max_hours": 200 / 3600}
+        start(tmp_path / name, toy.Config(steps=steps), clock=clock, **settings)
+        return [row["learning_rate"] for row in rows(tmp_path / name)]
+
+    start(tmp_path / "steps", toy.Config(steps=20))
+    assert rates(20, "quick") == [row["learning_rate"] for row in rows(tmp_path / "steps")]
+    slow = rates(1000, "slow")
+    assert len(slow) < 200
+    assert slow[-1] < 0.02 * max(slow)
+
+
 def test_stages_share_the_time_by_their_steps(tmp_path):
     start(
         tmp_path / "run",
@@ -290,3 +304,74 @@ def test_compiled_training_gives_what_plain_training_gives(tmp_path):
     assert one.keys() == other.keys()
     for name in one:
         torch.testing.assert_close(one[name], other[name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+def looked_at(path: Path, scores: list[float], **settings) -> tuple[Trainer, Outcome]:
+    """A run of ten steps whose validations, one a step, come out as `scores`."""
+    coming = iter(scores)
+    torch.manual_seed(0)
+    recipe = replace(
+        toy.build(toy.Config(steps=10)),
+        validate=lambda _: Validation({}, score=next(coming), each=({"photo": "a", "dB": 1.0},)),
+    )
+    trainer = make(path, recipe, validate_steps=1, **settings)
+    return trainer, trainer.run(RunConsole(trainer.folder, talks=False))
+
+
+def test_a_run_may_begin_with_a_look_at_what_it_starts_from(tmp_path):
+    scores = [0.9] + 10 * [0.5]
+    trainer, _ = looked_at(tmp_path / "run", scores, validates_first=True)
+    assert [row["step"] for row in trainer.folder.validations()] == list(range(11))
+    best, _ = read_weights(tmp_path / "run" / "best.safetensors")
+    torch.manual_seed(0)
+    assert_identical(best, dict(toy.build(toy.Config(steps=10)).modules["network"].state_dict()))
+
+
+def test_patience_ends_a_run_that_falls_behind_its_best(tmp_path):
+    _, outcome = looked_at(tmp_path / "run", [1, 3, 2, 1, 0, 9], patience=3)
+    assert outcome == Outcome("patience", 5)
+    _, again = start(tmp_path / "run", toy.Config(steps=10), resume=True, patience=3)
+    assert again == Outcome("patience", 5)
+
+
+def test_patience_bears_with_a_network_that_recovers(tmp_path):
+    scores = [3, 0, 0.5, 1, 1.5, 2, 2.5, 2.6, 2.7, 4]
+    _, outcome = looked_at(tmp_path / "run", scores, patience=2)
+    assert outcome == Outcome("finished", 10)
+
+
+def test_figures_of_each_photo_stand_with_the_validation(tmp_path):
+    trainer, _ = looked_at(tmp_path / "run", 10 * [0.0])
+    assert trainer.folder.validations()[3]["each"] == [{"photo": "a", "dB": 1.0}]
+    with (tmp_path / "run" / "validation.csv").open() as file:
+        assert "each" not in next(csv.reader(file))
+
+
+def test_a_stage_that_leaves_the_network_alone_is_not_looked_at(tmp_path):
+    torch.manual_seed(0)
+    recipe = toy.build(toy.Config(steps=3, critic=True))
+    adversarial = recipe.stages[1]
+    alone = replace(adversarial, turns=adversarial.turns[:1])
+    assert alone.turns[0].trains == ("critic",)
+    recipe = replace(recipe, stages=(recipe.stages[0], alone))
+    trainer = make(tmp_path / "run", recipe, validate_steps=1)
+    trainer.run(RunConsole(trainer.folder, talks=False))
+    assert [row["step"] for row in trainer.folder.validations()] == [1, 2, 3, 6]
+
+
+def test_validations_by_time_leave_most_of_it_to_training(tmp_path):
+    ticks = itertools.count(step=1.0)
+
+    def validate(_: torch.nn.Module) -> Validation:
+        for _ in range(20):
+            next(ticks)
+        return Validation({}, score=0.0)
+
+    torch.manual_seed(0)
+    recipe = replace(toy.build(toy.Config(steps=100)), validate=validate)
+    trainer = make(
+        tmp_path / "run", recipe, clock=ticks.__next__, validate_minutes=1 / 60, log_steps=100
+    )
+    trainer.run(RunConsole(trainer.folder, talks=False))
+    steps = [row["step"] for row in trainer.folder.validations()]
+    assert all(after - before > 30 for before, after in itertools.pairwise(steps[:-1]))

@@ -26,6 +26,12 @@ class DeformationConfig:
     Reference: PWC-Net."""
     raft_weights: Path | None = None
     """Weights of torchvision's raft_small (.pth), for flow = "raft"."""
+    warm_up: bool = False
+    """Whether in the warm-up too the target is deformed, onto the input. Onto a photo that is out
+    of focus, a flow lays it worse than one alignment of the whole photo does. Reference: yes."""
+    smoothing_px: float = 8.0
+    """Sigma of a Gaussian over the flow, 0 for none: where a photo is out of focus, fine detail of
+    a flow is mostly error. Reference: 0."""
     mask: MaskKind = "calibration"
     """Where a flow is trusted. calibration: near the mean motion, by Middlebury's colours.
     consistency: where it leads back. none: everywhere. Reference: calibration."""
@@ -37,6 +43,8 @@ class DeformationConfig:
     def __post_init__(self) -> None:
         if (self.flow == "raft") != (self.raft_weights is not None):
             raise ValueError("flow = 'raft' and raft_weights go together")
+        if self.smoothing_px < 0:
+            raise ValueError(f"smoothing_px is 0 or more, got {self.smoothing_px}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,8 @@ class Config:
     """Which one it is: sdd, dpdd, ded, lfdof or pairs."""
     held_out: tuple[str, ...] = ()
     """Names of pairs that are not learnt from, but looked at in mid-training."""
+    left_out: tuple[str, ...] = ()
+    """Names of pairs that are used for nothing, such as those that `data check` rejects."""
     data: PairSettings = field(default_factory=PairSettings)
     """How crops are taken."""
     training_data: str = ""
@@ -66,11 +76,18 @@ class Config:
     the place of the seeds; see networks/build.py."""
     start_from: Path | None = None
     """Weights (.safetensors) of the network, or of its backbone alone, to go on from."""
+    trains: tuple[str, ...] = ()
+    """Parts of the network that learn, by name, as head, body, tail and map of focusnet-s; empty
+    for all of them."""
     reblur: ReblurConfig = field(default_factory=ReblurConfig)
     """The reblurring module."""
     reblur_kernels: Literal["radial", "free"] = "radial"
     """radial: isotropic kernels of seven sizes. free: one 15 x 15 kernel of any shape, an ablation;
     no map can be taken from it, so map_weight must be 0."""
+    kernels_from: Literal["output", "target"] = "target"
+    """What the reblurring module learns to blur: the network's output, or the target, laid onto it.
+    From the target it learns the lens whatever the network can do yet, and is not content with a
+    soft output, which is easily blurred again. Reference: output."""
     pseudo_truth: PseudoTruthConfig = field(default_factory=PseudoTruthConfig)
     """What of the reblurring module teaches the network's estimate of the blur."""
     deformation: DeformationConfig = field(default_factory=DeformationConfig)
@@ -79,17 +96,22 @@ class Config:
     """Of the loss between the output and the target deformed onto it."""
     to_target_weight: float = 1.0
     """Of the loss between the target and the output deformed onto it."""
-    reblur_weight: float = 0.5
-    """Of the loss between the input and the output blurred again; 0 leaves it out."""
+    reblur_weight: float = 0.1
+    """Of the loss between the input and the output blurred again; 0 leaves it out. As long as the
+    kernels are not exact, it draws the output to what they can blur. Reference: 0.5."""
     map_weight: float = 0.5
     """Of the loss between the network's estimate of the blur and the kernels, in units of the
-    seeds, or in pixels where the estimate is a radius; 0 leaves it out."""
+    seeds, or in pixels where the estimate is a radius; 0 leaves it out. Recommended: 0 for a
+    focusnet-s that is trained already. Reference: 0.5."""
     reblur_epochs: float = 0.0
     """Length of the first stage, in which only the reblurring module learns. Reference: none."""
     warm_up_epochs: float = 15.0
     """Length of the stage in which the target is aligned to the input and the seeds fade in."""
     warm_up_trains: Literal["all", "fusion"] = "all"
     """Whether the warm-up moves the whole network or its estimator and fusion only."""
+    warm_up_reblurs: bool = False
+    """Whether the reblurring module learns in the warm-up from what the network restores, without
+    teaching it, so that it is ready when its losses count. Reference: no."""
     full_epochs: float = 185.0
     """Length of the stage with all losses."""
     samples_per_epoch: int = 0
@@ -118,10 +140,14 @@ class Config:
             raise ValueError(f"layout is one of {', '.join(LAYOUTS)}, not {self.layout!r}")
         if self.network not in BUILDERS:
             raise ValueError(f"network is one of {', '.join(BUILDERS)}, not {self.network!r}")
+        if both := sorted(set(self.held_out) & set(self.left_out)):
+            raise ValueError(f"held_out and left_out both name {both[0]}")
         if self.reblur_kernels == "free" and self.map_weight:
             raise ValueError("free kernels say nothing of the blur's size: map_weight must be 0")
-        if self.reblur_epochs and not self.reblurs:
-            raise ValueError("reblur_epochs needs reblur_weight or map_weight above 0")
+        if (self.reblur_epochs or self.warm_up_reblurs) and not self.reblurs:
+            raise ValueError(
+                "reblur_epochs and warm_up_reblurs need reblur_weight or map_weight above 0"
+            )
         if max(self.to_output_weight, self.to_target_weight) <= 0:
             raise ValueError("to_output_weight or to_target_weight must be above 0")
         if self.total_epochs <= 0:
