@@ -118,6 +118,8 @@ def main() -> None:
     parser.add_argument(
         "--movement", action="append", choices=[m.name for m in MOVEMENTS], help="only this one"
     )
+    parser.add_argument("--method", action="append", choices=list(METHODS), help="only this one")
+    parser.add_argument("--seed", type=int, default=0, help="of the crops and their order")
     parser.add_argument("--table", action="store_true", help="print what is there and stop")
     wanted = parser.parse_args()
     work: Path = wanted.work
@@ -126,12 +128,12 @@ def main() -> None:
         write_pairs(work / "held-out", HELD_OUT, 2, wanted.held_out, SIZE_PX, MOVEMENTS)
         torch.set_num_threads(1)
         start = unlearnt(work / "start.safetensors")
-        done = {(row["method"], row["movement"]) for row in read_rows(work)}
+        done = {(row["method"], row["movement"]) for row in read_rows(work, wanted.seed)}
         for movement in wanted.movement or [movement.name for movement in MOVEMENTS]:
-            for method in METHODS:
+            for method in wanted.method or METHODS:
                 if (method, movement) not in done:
-                    add_row(work, run(work, method, movement, start))
-    print(table(work))
+                    add_row(work, run(work, method, movement, start, wanted.seed))
+    print(table(work, wanted.seed))
 
 
 def unlearnt(path: Path) -> Path:
@@ -143,7 +145,7 @@ def unlearnt(path: Path) -> Path:
     return path
 
 
-def config(work: Path, method: str, movement: str, start: Path) -> Config:
+def config(work: Path, method: str, movement: str, start: Path, seed: int) -> Config:
     """The framework's settings with the method's; an epoch is a step."""
     settings: dict[str, Any] = {
         "warm_up_epochs": float(WARM_UP_STEPS),
@@ -151,27 +153,35 @@ def config(work: Path, method: str, movement: str, start: Path) -> Config:
         "learning_rate": 5e-4,
     }
     settings |= FRAMEWORK | METHODS[method]
+    if method.startswith("L1, then"):
+        start = weights_file(work, "L1", movement, seed)
     return Config(
         blurry=work / "pairs" / "blurry",
         sharp=work / "pairs" / f"sharp {movement}",
         network="focusnet-s",
-        start_from=work / f"L1, {movement}.safetensors" if method.startswith("L1, then") else start,
+        start_from=start,
         samples_per_epoch=BATCH_SIZE,
         batch_size=BATCH_SIZE,
+        seed=seed,
         **settings,
     )
 
 
-def run(work: Path, method: str, movement: str, start: Path) -> dict[str, object]:
+def run(work: Path, method: str, movement: str, start: Path, seed: int) -> dict[str, object]:
     """Train by a method, score on the held-out pairs."""
     began = time.process_time()
-    network, spec, last = trained(config(work, method, movement, start))
+    network, spec, last = trained(config(work, method, movement, start, seed))
     seconds = time.process_time() - began
-    path = work / f"{method}, {movement}.safetensors"
-    write_weights(path, network.state_dict(), spec, half=True)
+    write_weights(weights_file(work, method, movement, seed), network.state_dict(), spec, half=True)
     found = score(work / "held-out", movement, restorer(network))
     terms = {name: last[name] for name in TERMS if name in last}
-    return {"method": method, "movement": movement, **of(found), "seconds": seconds, **terms}
+    row = {"method": method, "movement": movement, "seed": seed, **of(found)}
+    return {**row, "seconds": seconds, **terms}
+
+
+def weights_file(work: Path, method: str, movement: str, seed: int = 0) -> Path:
+    """Where a run leaves what it has learnt."""
+    return work / f"{method}, {movement}{f', seed {seed}' if seed else ''}.safetensors"
 
 
 def trained(config: Config) -> tuple[nn.Module, NetworkSpec, dict[str, float]]:
@@ -224,9 +234,10 @@ def of(found: Figures) -> dict[str, float]:
     return asdict(found) | {"common_px": found.common_px}
 
 
-def read_rows(work: Path) -> list[dict[str, Any]]:
+def read_rows(work: Path, seed: int) -> list[dict[str, Any]]:
     path = work / "runs.jsonl"
-    return list(map(json.loads, path.read_text().splitlines())) if path.exists() else []
+    rows = map(json.loads, path.read_text().splitlines() if path.exists() else ())
+    return [row for row in rows if row["seed"] == seed]
 
 
 def add_row(work: Path, row: Mapping[str, object]) -> None:
@@ -234,11 +245,11 @@ def add_row(work: Path, row: Mapping[str, object]) -> None:
         file.write(json.dumps(row) + "\n")
 
 
-def table(work: Path) -> str:
-    """Markdown, one row per run; above them the untouched input and the bundled weights."""
+def table(work: Path, seed: int) -> str:
+    """Markdown, one row per run of a seed; first the untouched input and the bundled weights."""
     lines = [f"| movement | method | {' | '.join(COLUMNS)} |", "|---" * (2 + len(COLUMNS)) + "|"]
     movements, methods = [movement.name for movement in MOVEMENTS], list(METHODS)
-    rows = [row for row in read_rows(work) if row["method"] in methods]
+    rows = read_rows(work, seed)
     rows.sort(key=lambda row: (movements.index(row["movement"]), methods.index(row["method"])))
     for row in [*references(work), *rows]:
         cells = [f"{row[name]:.{digits}f}" for name, digits in COLUMNS.values()]

@@ -16,7 +16,7 @@ import make_example
 import numpy as np
 import torch
 from example_scene import paint
-from misaligned_pairs import restorer
+from misaligned_pairs import restorer, weights_file
 from one_lens import CAMERA, LARGEST_RADIUS_PX, LENS
 
 from defocusfix.figures.contact_sheet import Crop, Panel, contact_sheet, write_sheet
@@ -34,8 +34,8 @@ CROPS = (Crop(300, 300, 176, 208), Crop(360, 720, 176, 208))
 
 def main() -> None:
     """Photograph the scene, restore it by each network, write the sheet."""
-    work = Path(sys.argv[1])
-    layers = [_through_lens(layer) for layer in make_example.scene(_rng())]
+    work, rng = Path(sys.argv[1]), np.random.default_rng(make_example.SEED)
+    layers = [_through_lens(layer) for layer in make_example.scene(rng)]
     margin = make_example.MARGIN
     rows, columns = (slice(margin, side - margin) for side in paint.SCENE)
     light, (sharp, _) = blur_layers(layers, (rows, columns)), all_in_focus(layers, (rows, columns))
@@ -43,16 +43,11 @@ def main() -> None:
     views = {"input": photo}
     for method in METHODS:
         network = build_network("focusnet-s").eval()
-        weights, _ = read_weights(work / f"{method}, {MOVEMENT}.safetensors")
-        network.load_state_dict(weights)
+        network.load_state_dict(read_weights(weights_file(work, method, MOVEMENT))[0])
         views[method] = restorer(network)(photo).image
     views["truth"] = _as_float(to_uint8(develop(sharp, [CAMERA])))
     sheet = [[Panel(name, crop.of(view)) for name, view in views.items()] for crop in CROPS]
     write_sheet(OUTPUT, contact_sheet(sheet, enlarge=1))
-
-
-def _rng() -> np.random.Generator:
-    return np.random.default_rng(make_example.SEED)
 
 
 def _through_lens(layer: LinearLayer) -> LinearLayer:

@@ -57,10 +57,12 @@ def new_file(path: Path, *, may_overwrite: bool = False) -> Iterator[BinaryIO]:
 def check_writable(path: Path) -> None:
     """Try whether `path`'s folder takes new files, so that no work is done in vain.
 
-    Raises OutputError as `new_file` would; nothing is left behind.
+    Of a folder that is still to be made, the nearest one around it is tried. Raises OutputError as
+    `new_file` would; nothing is left behind.
     """
+    folder = next((folder for folder in path.parents if folder.is_dir()), path.parent)
     try:
-        file, temporary = _temporary_file(path)
+        file, temporary = _temporary_file(folder / path.name)
         file.close()
         temporary.unlink()
     except OSError as error:

@@ -77,12 +77,15 @@ def plan(*names: str, skipped: tuple[str, ...] = ()) -> Plan:
     return Plan(items, OnExists.ERROR)
 
 
-def test_a_photo_whose_place_cannot_be_written_to_is_not_even_read(tmp_path):
+def test_a_photo_whose_place_cannot_be_written_to_is_not_even_read(monkeypatch):
+    def refuse(path: Path) -> None:
+        raise OutputError(f"{path} cannot be written")
+
+    monkeypatch.setattr("defocusfix.jobs.run.check_writable", refuse)
     work, told = StandIn(), []
-    item = Item(Path("a"), tmp_path / "missing" / "a.jpg")
-    finished = run_plan(Plan((item,), OnExists.ERROR), work, told.append)
+    finished = run_plan(plan("a"), work, told.append)
     assert ("read", "a") not in work.steps
-    assert "make the folder first" in str(finished.failed[0].error.fix)
+    assert "a.out cannot be written" in str(finished.failed[0].error)
 
 
 def run(work: StandIn, *names: str, **options):

@@ -163,8 +163,10 @@ def test_a_folder_one_may_not_write_to_is_refused_and_left_as_it_was(tmp_path):
         "from defocusfix.errors import OutputError\n"
         "from defocusfix.photo.safe_write import check_writable, safe_write\n"
         "path = Path(sys.argv[1])\n"
-        "for attempt in (check_writable, lambda p: safe_write(p, b'new', may_overwrite=True)):\n"
-        "    try: attempt(path)\n"
+        "overwrite = lambda: safe_write(path, b'new', may_overwrite=True)\n"
+        "inside = lambda: check_writable(path.parent / 'to' / 'make' / 'photo.jpg')\n"
+        "for attempt in (lambda: check_writable(path), inside, overwrite):\n"
+        "    try: attempt()\n"
         "    except OutputError as error: print(error.why)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "photo.jpg")]
@@ -173,7 +175,7 @@ def test_a_folder_one_may_not_write_to_is_refused_and_left_as_it_was(tmp_path):
             pytest.skip("root may write anywhere, and there is no setpriv to change that")
         command = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override", *command]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert told.splitlines() == ["permission denied"] * 2
+    assert told.splitlines() == ["permission denied"] * 3
     assert (tmp_path / "photo.jpg").read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 1
     tmp_path.chmod(0o755)
