@@ -37,10 +37,10 @@ from defocusfix.network_spec import NetworkSpec
 from defocusfix.networks.build import build_network
 from defocusfix.networks.deblurrer import as_deblurrer
 from defocusfix.networks.reblur import ReblurConfig
+from defocusfix.pairs.crops import PairSettings
 from defocusfix.registration.warp import FloatImage
 from defocusfix.training.config import TrainerConfig
 from defocusfix.training.console import RunConsole
-from defocusfix.training.pair_data import PairSettings
 from defocusfix.training.recipes.reblur_guided import build
 from defocusfix.training.recipes.reblur_guided_config import Config, DeformationConfig
 from defocusfix.training.run_folder import RunFolder

@@ -8,11 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from defocusfix.pairs.crops import PairCrops, PairSettings
+from defocusfix.pairs.crops import PairCrops
 from defocusfix.registration.warp import FloatImage
 from defocusfix.training.recipe import Tensors
-
-__all__ = ["PairSettings", "PairSource"]
 
 
 class PairSource(PairCrops):

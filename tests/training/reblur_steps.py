@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from defocusfix.networks.reblur import ReblurConfig
+from defocusfix.pairs.crops import PairSettings
 from defocusfix.training.optimiser import ModuleOptimiser
-from defocusfix.training.pair_data import PairSettings
 from defocusfix.training.recipe import OptimiserConfig, Progress
 from defocusfix.training.recipes.reblur_guided import build
 from defocusfix.training.recipes.reblur_guided_config import Config

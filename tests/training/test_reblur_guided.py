@@ -15,10 +15,10 @@ from defocusfix.errors import InputError, ModelError, UsageError
 from defocusfix.networks.build import build_network
 from defocusfix.networks.raft import RaftSmall
 from defocusfix.networks.reblur import PseudoTruthConfig, ReblurConfig
+from defocusfix.pairs.crops import PairSettings
 from defocusfix.training.checkpoint import read_checkpoint
 from defocusfix.training.config import TrainerConfig, read_config, read_preset, resolve_config
 from defocusfix.training.console import RunConsole
-from defocusfix.training.pair_data import PairSettings
 from defocusfix.training.recipe import Progress
 from defocusfix.training.recipes.reblur_guided import build
 from defocusfix.training.recipes.reblur_guided_config import Config, DeformationConfig

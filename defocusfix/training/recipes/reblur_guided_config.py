@@ -11,10 +11,10 @@ from typing import Literal
 
 from defocusfix.networks.build import BUILDERS
 from defocusfix.networks.reblur import PseudoTruthConfig, ReblurConfig
+from defocusfix.pairs.crops import PairSettings
 from defocusfix.pairs.find import Matching
 from defocusfix.pairs.layouts import LAYOUTS
 from defocusfix.training.deformation import Grid, Interpolation, MaskKind
-from defocusfix.training.pair_data import PairSettings
 
 
 @dataclass(frozen=True, slots=True)

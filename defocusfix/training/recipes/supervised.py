@@ -23,6 +23,7 @@ from defocusfix.evaluation.protocols import Restored
 from defocusfix.evaluation.rendered import score_rendered, summarise
 from defocusfix.network_spec import NetworkSpec
 from defocusfix.networks.build import build_network
+from defocusfix.networks.deblurrer import FOCUSNET_HALO
 from defocusfix.networks.focusnet import FocusNet
 from defocusfix.networks.pyramid import image_pyramid, nothing_known, restore_levels
 from defocusfix.pairs.rendered import RenderedSet
@@ -42,7 +43,6 @@ from defocusfix.training.schedule import cosine
 from defocusfix.training.weights import read_weights
 
 LEVELS = 3
-HALO_PX = 80
 GRID = 16  # windows start on the network's size multiple
 VALIDATION_PAIRS, VALIDATION_PICTURES = 64, 12
 
@@ -180,7 +180,7 @@ def build(config: Config) -> Recipe:
             name=config.network,
             architecture=config.network,
             size_multiple=GRID,
-            halo=HALO_PX,
+            halo=FOCUSNET_HALO,
             levels=LEVELS,
             licence="Apache-2.0",
             training_data=config.training_data,
