@@ -31,7 +31,7 @@ from defocusfix.rendering.render import render
 from defocusfix.rendering.sample import Sample
 from defocusfix.rendering.scenes import Layer, Scene, random_scene
 
-LENS = LensBlur(Aperture(softness=0.3))
+LENS = LensBlur(Aperture(softness=0.265))
 CAMERA = Camera(
     contrast=0.2,
     highlight_gain=1.0,

@@ -33,7 +33,7 @@ FOCUS_ROW, RADIUS_PER_ROW = 732.0, -0.034  # where the table is in focus, and ho
 TWIGS_RADIUS = -11.0
 
 LENS = LensBlur(
-    Aperture(blades=7, roundness=0.55, rotation=0.3, spherical=0.25, softness=0.03),
+    Aperture(blades=7, roundness=0.55, rotation=0.3, spherical=0.25, softness=0.004),
     colour_shift_px=0.25,
     diffraction_px=0.35,
 )

@@ -121,7 +121,7 @@ FAILURES = (
 def photographed(failure: Failure, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The photo and the all-in-focus photo (H, W, 3), float32 in [0, 1]."""
     light = cv2.resize(failure.draw(rng), SIZE[::-1], interpolation=cv2.INTER_AREA)
-    psf = Aperture(blades=7, roundness=0.6, spherical=0.2, softness=0.05).point_spread_function(
+    psf = Aperture(blades=7, roundness=0.6, spherical=0.2, softness=0.01).point_spread_function(
         failure.radius_px
     )
     inside = slice(MARGIN, MARGIN + HEIGHT), slice(MARGIN, MARGIN + WIDTH)
