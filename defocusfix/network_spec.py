@@ -27,6 +27,9 @@ Parsed = TypeVar("Parsed")
 
 METADATA_PREFIX = "defocusfix."
 RADIUS_UNKNOWN = -1.0
+USUAL_OVERLAP = 16
+WRITTEN_IF_UNUSUAL = {"tile": 0, "overlap": USUAL_OVERLAP}
+"""Facts that a file leaves out where they are these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,12 @@ class NetworkSpec:
     """Revision of the code that trained the weights."""
     weights_sha256: str = ""
     """SHA-256 of the weights as trained, before any conversion; in hexadecimal."""
+    tile: int = WRITTEN_IF_UNUSUAL["tile"]
+    """Side in pixels of the tiles that suit it, as where it takes much memory; 0 for what suits
+    most networks."""
+    overlap: int = WRITTEN_IF_UNUSUAL["overlap"]
+    """Pixels in which neighbouring tiles are cross-faded; even. More than usual where tiles agree
+    only roughly, as after attention or pooling over a whole tile."""
 
     def __post_init__(self) -> None:
         black, white = self.value_range
@@ -69,6 +78,8 @@ class NetworkSpec:
             raise ValueError("a network with levels halves its input: size_multiple must be even")
         if self.halo < 0:
             raise ValueError(f"halo must not be negative, got {self.halo}")
+        if self.tile < 0 or self.overlap < 0 or self.overlap % 2:
+            raise ValueError("tile and overlap must not be negative, and overlap must be even")
         if not self.outputs or self.outputs[0] != "restored":
             raise ValueError(f"the first output must be 'restored', got {self.outputs}")
         if self.levels > 1 and "radius_px" not in self.outputs:
@@ -80,8 +91,16 @@ class NetworkSpec:
         return ("image",) if self.levels == 1 else ("image", "coarse")
 
     def to_metadata(self) -> dict[str, str]:
-        """The facts as text, one key per field, each key with `METADATA_PREFIX`."""
-        return {METADATA_PREFIX + f.name: _to_text(getattr(self, f.name)) for f in fields(self)}
+        """The facts as text, one key per field, each key with `METADATA_PREFIX`.
+
+        What `WRITTEN_IF_UNUSUAL` names is left out where it is usual.
+        """
+        facts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            METADATA_PREFIX + name: _to_text(fact)
+            for name, fact in facts.items()
+            if name not in WRITTEN_IF_UNUSUAL or fact != WRITTEN_IF_UNUSUAL[name]
+        }
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> NetworkSpec:
@@ -101,6 +120,8 @@ class NetworkSpec:
             return metadata[key]
 
         def integer(name: str) -> int:
+            if name in WRITTEN_IF_UNUSUAL and METADATA_PREFIX + name not in metadata:
+                return WRITTEN_IF_UNUSUAL[name]
             return _parsed(name, text(name), int)
 
         value_range = _parsed("value_range", text("value_range"), _two_numbers)
@@ -117,6 +138,8 @@ class NetworkSpec:
                 training_data=text("training_data"),
                 revision=text("revision"),
                 weights_sha256=text("weights_sha256"),
+                tile=integer("tile"),
+                overlap=integer("overlap"),
             )
         except ValueError as error:
             raise ModelError(

@@ -25,8 +25,12 @@ FACTS = {
     levels=st.integers(1, 6),
     black=st.floats(-10, 0),
     white=st.floats(0.1, 255),
+    tile=st.integers(0, 2000),
+    half_overlap=st.integers(0, 100),
 )
-def test_what_is_written_is_read_back(name, licence, training_data, halo, levels, black, white):
+def test_what_is_written_is_read_back(
+    name, licence, training_data, halo, levels, black, white, tile, half_overlap
+):
     spec = NetworkSpec(
         name=name,
         architecture="focusnet",
@@ -36,6 +40,8 @@ def test_what_is_written_is_read_back(name, licence, training_data, halo, levels
         licence=licence,
         training_data=training_data,
         value_range=(black, white),
+        tile=tile,
+        overlap=2 * half_overlap,
     )
     metadata = spec.to_metadata()
     assert all(key.startswith(METADATA_PREFIX) for key in metadata)
@@ -67,6 +73,8 @@ def test_an_entry_that_makes_no_sense_is_a_model_error(entry, text):
         {"size_multiple": 15},
         {"halo": -1},
         {"levels": 0},
+        {"tile": -1},
+        {"overlap": 15},
         {"value_range": (1.0, 0.0)},
         {"outputs": ("radius_px",)},
         {"outputs": ("restored",)},

@@ -18,7 +18,7 @@ from typer.main import get_command as command_of
 from defocusfix.errors import DefocusfixError, UsageError
 
 RESTORE, TRAIN, TOOLS = "Restore", "Your own data and training", "Tools"
-PAIRS = "Commands"
+IN_GROUP = "Commands"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +43,29 @@ COMMANDS = {
         "defocusfix.cli.data:data",
         TRAIN,
         {
-            "check": Entry("defocusfix.cli.data_check:check", PAIRS),
-            "align": Entry("defocusfix.cli.data:align", PAIRS),
-            "split": Entry("defocusfix.cli.data:split", PAIRS),
-            "preview": Entry("defocusfix.cli.data:preview", PAIRS),
+            "check": Entry("defocusfix.cli.data_check:check", IN_GROUP),
+            "align": Entry("defocusfix.cli.data:align", IN_GROUP),
+            "split": Entry("defocusfix.cli.data:split", IN_GROUP),
+            "preview": Entry("defocusfix.cli.data:preview", IN_GROUP),
         },
     ),
     "finetune": Entry("defocusfix.cli.finetune:finetune", TRAIN),
     "train": Entry("defocusfix.cli.train:train", TRAIN),
     "render": Entry("defocusfix.cli.render:render", TRAIN),
     "evaluate": Entry("defocusfix.cli.evaluate:evaluate", TRAIN),
+    "models": Entry(
+        "defocusfix.cli.models:models",
+        TOOLS,
+        {
+            "list": Entry("defocusfix.cli.models:list_weights", IN_GROUP),
+            "show": Entry("defocusfix.cli.models:show", IN_GROUP),
+            "pull": Entry("defocusfix.cli.models_pull:pull", IN_GROUP),
+            "verify": Entry("defocusfix.cli.models:verify", IN_GROUP),
+            "import": Entry("defocusfix.cli.models_pull:import_weights", IN_GROUP),
+            "rm": Entry("defocusfix.cli.models:remove", IN_GROUP),
+            "path": Entry("defocusfix.cli.models:path", IN_GROUP),
+        },
+    ),
     "export": Entry("defocusfix.cli.export:export", TOOLS),
     "bench": Entry("defocusfix.cli.bench:bench", TOOLS),
     "doctor": Entry("defocusfix.cli.doctor:doctor", TOOLS),

@@ -97,6 +97,7 @@ def _as_text(path: Path, found: Inspection) -> str:
         "focused": _distance_in_words(found.camera.focus_distance),
         "sensor": _sensor_in_words(found),
         "blur": _blur_in_words(found),
+        "motion": _motion_in_words(path) if found.looks_moved else "",
         "restore": _forecast_in_words(path, found),
         "time": _time_in_words(found),
     }
@@ -165,6 +166,13 @@ def _blur_in_words(found: Inspection) -> str:
     )
 
 
+def _motion_in_words(path: Path) -> str:
+    return (
+        "the blur runs in one direction, as of a camera that moved, not one out of focus\n\t"
+        f"try: defocusfix restore -m nafnet-motion {path}"
+    )
+
+
 def _forecast_in_words(path: Path, found: Inspection) -> str:
     if found.forecast is None:
         return f"writes {_output_name(path)}"
@@ -222,7 +230,7 @@ def _as_json(path: Path, found: Inspection) -> dict[str, object]:
     }
     if found.blur is not None:
         blur = found.blur
-        facts |= blur.to_json()
+        facts |= blur.to_json() | {"looks_moved": found.looks_moved}
         if pitch is not None:
             facts["radius_um"] = {
                 "median": blur.median_px * pitch.micrometres,

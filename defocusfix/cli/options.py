@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from defocusfix.restoration.settings import RestoreSettings
 
 FILES, LOOK, FORMAT, SPEED = "Files", "Look", "Format and metadata", "Speed and memory"
+WEIGHTS = "Weights"
 PROGRAM = f"defocusfix {__version__}"
 
 
@@ -56,8 +57,31 @@ Model = Annotated[
         "-m",
         metavar="MODEL",
         rich_help_panel=LOOK,
-        help="Name of bundled weights, the folder of a run, or an ONNX or safetensors file. "
-        "[default: focusnet-s]",
+        help="Name of weights (defocusfix models list), the folder of a run, or an ONNX or "
+        "safetensors file. [default: focusnet-s]",
+    ),
+]
+CacheDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        rich_help_panel=WEIGHTS,
+        help="Where fetched weights are. [default: DEFOCUSFIX_CACHE_DIR, else as the Hugging Face "
+        "Hub keeps them: HF_HOME]",
+    ),
+]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline", rich_help_panel=WEIGHTS, help="Fetch nothing; HF_HUB_OFFLINE=1 does the same."
+    ),
+]
+AcceptLicence = Annotated[
+    bool,
+    typer.Option(
+        "--accept-licence",
+        rich_help_panel=WEIGHTS,
+        help="Agree to restrictive terms without being asked. Read them first: models show.",
     ),
 ]
 EngineChoice = Annotated[
@@ -133,7 +157,7 @@ def moved_to_front(arguments: list[str]) -> list[str]:
 
 
 def restorers(
-    model: str | None,
+    model: str | Path | None,
     *,
     engine: str,
     device: str,

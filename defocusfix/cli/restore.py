@@ -132,6 +132,8 @@ def restore(
         ),
     ] = "auto",
     model: options.Model = None,
+    cache_dir: options.CacheDir = None,
+    offline: options.Offline = False,
     file_format: Annotated[
         Target | None,
         typer.Option(
@@ -215,11 +217,13 @@ def restore(
         raise UsageError("--map-format says of which kind a map is", fix="add --map")
     plan = _plan(paths, target, map_target, treatment, on_exists)
 
+    from defocusfix.cli.weights import ready_weights
     from defocusfix.jobs.files import Streams
     from defocusfix.jobs.restoring import Restoring
     from defocusfix.jobs.run import run_plan
     from defocusfix.restoration import RestoreSettings
 
+    weights = ready_weights(model, cache_dir=cache_dir, offline=offline)
     settings = RestoreSettings(
         strength=strength,
         protect_sharp=protect_sharp,
@@ -231,7 +235,7 @@ def restore(
     work = Restoring(
         treatment,
         options.restorers(
-            model,
+            weights,
             engine=engine,
             device=device,
             precision=precision,

@@ -39,5 +39,6 @@ class Engine(Protocol):
 
         inputs: float32 (B, C, H, W) by the names in `spec.inputs`. Returns the arrays named in
         `spec.outputs`. Raises DeviceMemoryError if the device has too little memory for it, so that
-        less at once may fit, and DeviceError if it cannot do it at all.
+        less at once may fit, DeviceError if it cannot do it at all, and ModelError if the network
+        gives something else than pictures of the size it got.
         """

@@ -43,8 +43,10 @@ def open_lpips(path: Path, *, threads: int | None = None) -> ImageDistance:
     if not path.is_file():
         raise ModelError(f"there is no file {path}", fix=EXPECTED)
     # As in `select`: 190 ms to import, which a mistake in the command need not wait for.
+    from defocusfix.engines.foreign import check_paths
     from defocusfix.engines.onnxruntime import load_errors, load_session, runtime_errors
 
+    check_paths(path, fix=EXPECTED)
     session = load_session(path, threads=threads, fix=EXPECTED)
     inputs = [node.name for node in session.get_inputs()]
     n_outputs = len(session.get_outputs())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from defocusfix.engines.facts import read_facts
+from defocusfix.engines.onnx_graph import read_metadata
+from defocusfix.engines.protobuf import exactly
 from defocusfix.errors import ModelError
-from defocusfix.network_spec import NetworkSpec
+from defocusfix.network_spec import METADATA_PREFIX, NetworkSpec
 
 MAKE_ONE = "give an ONNX file made by: defocusfix export RUN -o FILE.onnx"
 ONNX, SAFETENSORS = ".onnx", ".safetensors"
@@ -18,31 +19,54 @@ OF_A_RUN = ("model.onnx", "best.safetensors", "weights.safetensors")
 that validation scored highest, and those of the last save."""
 LARGEST_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 
-# Of the protocol buffer that an ONNX file is: https://protobuf.dev/programming-guides/encoding
-METADATA_PROPS, KEY, VALUE = 14, 1, 2
-VARINT, EIGHT_BYTES, WITH_LENGTH, FOUR_BYTES = 0, 1, 2, 5
+OF_OTHERS = frozenset({".pt", ".pth", ".ckpt", ".pkl", ".bin"})
+"""Files of torch, which may be programs: never opened here."""
+IMPORT_IT = "bring it in as one of the known networks: defocusfix models import FILE --as ID"
 
 
 def read_spec(path: Path) -> NetworkSpec:
-    """The facts that training wrote into an ONNX or safetensors file.
+    """The facts that training wrote into an ONNX or safetensors file, or those beside it.
 
     Raises ModelError if there is no such file, it is of another kind, or it lacks them.
     """
     if not path.is_file():
         raise ModelError(f"there is no model file {path}")
-    readers = {ONNX: _onnx_metadata, SAFETENSORS: _safetensors_metadata}
+    readers = {ONNX: read_metadata, SAFETENSORS: _safetensors_metadata}
     if path.suffix not in readers:
         raise ModelError(
             f"{path.name} is neither an ONNX nor a safetensors file",
             why="those are the kinds of weights that can be run",
-            fix=MAKE_ONE,
+            fix=IMPORT_IT if path.suffix in OF_OTHERS else MAKE_ONE,
         )
     try:
         with path.open("rb") as file:
             metadata = readers[path.suffix](file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path.name} cannot be loaded", why=str(error), fix=MAKE_ONE) from error
-    return NetworkSpec.from_metadata(metadata)
+    if any(key.startswith(METADATA_PREFIX) for key in metadata):
+        return NetworkSpec.from_metadata(metadata)
+    facts = read_facts(path)
+    if facts is None:
+        raise ModelError(
+            f"{path.name} lacks the entry '{METADATA_PREFIX}name'",
+            why="it was not made by defocusfix, and does not say what the network needs",
+            fix=IMPORT_IT,
+        )
+    return facts.spec
+
+
+def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors in a safetensors file; the tensors stay unread.
+
+    Raises ModelError if the file is damaged or of another kind.
+    """
+    try:
+        with path.open("rb") as file:
+            header = _safetensors_header(file)
+        del header["__metadata__"]
+        return {name: tuple(int(side) for side in entry["shape"]) for name, entry in header.items()}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ModelError(f"{path.name} cannot be loaded", why=str(error)) from error
 
 
 def in_format(path: Path, suffix: str) -> Path | None:
@@ -78,62 +102,18 @@ def in_folder(folder: Path) -> Path:
 
 
 def _safetensors_metadata(file: BinaryIO) -> dict[str, str]:
-    size = int.from_bytes(_exactly(file, 8), "little")
-    if size > LARGEST_HEADER:
-        raise ValueError("it is no safetensors file")
-    header = json.loads(_exactly(file, size))
-    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
+    metadata = _safetensors_header(file)["__metadata__"]
     if not isinstance(metadata, dict):
         raise ValueError("its header is damaged")
     return {str(key): str(value) for key, value in metadata.items()}
 
 
-def _onnx_metadata(file: BinaryIO) -> dict[str, str]:
-    """The entries of `metadata_props`; everything else, as the graph, is skipped unread."""
-    end = os.fstat(file.fileno()).st_size
-    entries = {}
-    for field, length in _fields(file, end):
-        if field == METADATA_PROPS:
-            stop = file.tell() + length
-            texts = {}
-            for part, part_length in _fields(file, stop):
-                texts[part] = _exactly(file, part_length).decode()
-            entries[texts.get(KEY, "")] = texts.get(VALUE, "")
-    return entries
-
-
-def _fields(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:
-    """Number and length of every field with a length, up to `end`, where it may be read or not."""
-    while (position := file.tell()) < end:
-        tag = _varint(file)
-        field, kind = tag >> 3, tag & 7
-        if kind == VARINT:
-            _varint(file)
-        elif kind in (EIGHT_BYTES, FOUR_BYTES):
-            file.seek(8 if kind == EIGHT_BYTES else 4, os.SEEK_CUR)
-        elif kind == WITH_LENGTH:
-            length = _varint(file)
-            position = file.tell()
-            if position + length > end:
-                raise ValueError("it ends too early, or is no ONNX file")
-            yield field, length
-            file.seek(position + length)
-        else:
-            raise ValueError("it is no ONNX file")
-
-
-def _varint(file: BinaryIO) -> int:
-    value = 0
-    for shift in range(0, 70, 7):
-        (byte,) = _exactly(file, 1)
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value
-    raise ValueError("it is no ONNX file")
-
-
-def _exactly(file: BinaryIO, size: int) -> bytes:
-    found = file.read(size)
-    if len(found) < size:
-        raise ValueError("it ends too early")
-    return found
+def _safetensors_header(file: BinaryIO) -> dict[str, Any]:
+    """What a file says of its tensors, and under `__metadata__`, which may be empty, of itself."""
+    size = int.from_bytes(exactly(file, 8), "little")
+    if size > LARGEST_HEADER:
+        raise ValueError("it is no safetensors file")
+    header = json.loads(exactly(file, size))
+    if not isinstance(header, dict):
+        raise ValueError("its header is damaged")
+    return {"__metadata__": {}, **header}

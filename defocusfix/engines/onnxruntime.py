@@ -13,6 +13,7 @@ import onnxruntime
 
 from defocusfix.engines.cores import is_rationed, physical_cores
 from defocusfix.engines.engine import FloatArray, Precision
+from defocusfix.engines.foreign import open_wiring
 from defocusfix.engines.memory import (
     first_line,
     loading_error,
@@ -43,7 +44,7 @@ FATAL_ONLY = 4
 
 
 class OnnxRuntimeEngine:
-    """One ONNX file with a `NetworkSpec` in its metadata, loaded on one device.
+    """One ONNX file with a `NetworkSpec` in its metadata or beside it, loaded on one device.
 
     device: a key of `PROVIDERS`. precision: fp32; TensorRT alone has others. threads: of the CPU;
     None takes one per physical core.
@@ -59,20 +60,23 @@ class OnnxRuntimeEngine:
         precision: Precision = "fp32",
         threads: int | None = None,
     ) -> None:
-        self.spec: NetworkSpec = read_spec(path)
+        spec = read_spec(path)
+        self._wiring = open_wiring(path, spec)
+        self.spec: NetworkSpec = self._wiring.fitted(spec)
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self.device = "cuda:0" if device == "cuda" else device
         self.precision: Precision = precision
         self._session = load_session(path, device=device, precision=precision, threads=threads)
-        _check_names(path, self._session, self.spec)
 
     def run(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         """Compute one batch; see `Engine.run`."""
+        names = list(self._wiring.outputs.values())
+        fed = self._wiring.feed(inputs)
         try:
-            arrays = self._session.run(list(self.spec.outputs), dict(inputs))
+            arrays = self._session.run(names, fed)
         except runtime_errors() as error:
             raise tile_error(error, inputs, engine=self.name, device=self.device) from error
-        return dict(zip(self.spec.outputs, arrays, strict=True))
+        return self._wiring.results(dict(zip(names, arrays, strict=True)), inputs)
 
 
 def load_session(
@@ -99,10 +103,14 @@ def load_session(
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
             onnxruntime.preload_dlls()
     settings = [(name, _settings(name, precision)) for name in providers]
-    failures: tuple[type[Exception], ...] = (*load_errors(), MemoryError)
+    # ValueError: an error whose own message cannot be decoded, as of a damaged file.
+    failures: tuple[type[Exception], ...] = (*load_errors(), MemoryError, RuntimeError, ValueError)
     try:
         session = onnxruntime.InferenceSession(
-            graph if isinstance(graph, bytes) else os.fspath(graph), options, providers=settings
+            graph if isinstance(graph, bytes) else os.fspath(graph),
+            options,
+            providers=settings,
+            enable_fallback=0,  # it would print, and go on without the device
         )
     except failures as error:
         if means_out_of_memory(error):
@@ -176,17 +184,3 @@ def _settings(provider: str, precision: Precision) -> dict[str, str]:
             "trt_bf16_enable": str(int(precision == "bf16")),
         }
     return {}
-
-
-def _check_names(path: Path, session: Any, spec: NetworkSpec) -> None:
-    for kind, said, found in (
-        ("inputs", spec.inputs, session.get_inputs()),
-        ("outputs", spec.outputs, session.get_outputs()),
-    ):
-        names = {node.name for node in found}
-        if not names.issuperset(said) or (kind == "inputs" and names != set(said)):
-            raise ModelError(
-                f"{path.name} does not keep to its own description",
-                why=f"{kind} {sorted(names)} instead of {sorted(said)}",
-                fix="export it again with: defocusfix export RUN -o FILE.onnx",
-            )

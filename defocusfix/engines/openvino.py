@@ -18,6 +18,7 @@ import openvino
 
 from defocusfix.engines.cores import physical_cores
 from defocusfix.engines.engine import FloatArray, Precision
+from defocusfix.engines.foreign import open_wiring
 from defocusfix.engines.memory import first_line, loading_error, means_out_of_memory, tile_error
 from defocusfix.engines.model_file import MAKE_ONE, read_spec
 from defocusfix.errors import DeviceError, ModelError
@@ -29,7 +30,7 @@ CAPABILITIES: dict[Precision, str] = {"fp32": "FP32", "bf16": "BF16", "fp16": "F
 
 
 class OpenVinoEngine:
-    """One ONNX file with a `NetworkSpec` in its metadata, compiled for this processor.
+    """One ONNX file with a `NetworkSpec` in its metadata or beside it, compiled for this processor.
 
     precision: demanded of OpenVINO and read back, since it takes bf16 or fp16 unasked. threads:
     None takes one per physical core.
@@ -42,24 +43,18 @@ class OpenVinoEngine:
     def __init__(
         self, path: Path, *, precision: Precision = "fp32", threads: int | None = None
     ) -> None:
-        self.spec: NetworkSpec = read_spec(path)
+        spec = read_spec(path)
+        self._wiring = open_wiring(path, spec)
+        self.spec: NetworkSpec = self._wiring.fitted(spec)
         self.name = f"openvino {metadata.version('openvino')}"
         self.precision: Precision = precision
         self._load = partial(load_model, path, precision=precision, threads=threads)
-        compiled = self._load()
-        found = {name for port in compiled.inputs for name in port.names}
-        given = {name for port in compiled.outputs for name in port.names}
-        if found != set(self.spec.inputs) or not given.issuperset(self.spec.outputs):
-            raise ModelError(
-                f"{path.name} does not keep to its own description",
-                why=f"inputs {sorted(found)}, outputs {sorted(given)}",
-                fix="export it again with: defocusfix export RUN -o FILE.onnx",
-            )
-        self._request: Any = compiled.create_infer_request()
+        self._request: Any = self._load().create_infer_request()
 
     def run(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         """Compute one batch; see `Engine.run`."""
-        arrays = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
+        fed = self._wiring.feed(inputs)
+        arrays = {name: np.ascontiguousarray(array) for name, array in fed.items()}
         try:
             if self._request is None:
                 self._request = self._load().create_infer_request()
@@ -69,7 +64,9 @@ class OpenVinoEngine:
             self._request = None
             raise tile_error(error, inputs, engine=self.name, device=self.device) from error
         # The next tile is written where this one's result stands, so it is copied.
-        return {name: self._request.get_tensor(name).data.copy() for name in self.spec.outputs}
+        names = self._wiring.outputs.values()
+        found = {name: self._request.get_tensor(name).data.copy() for name in names}
+        return self._wiring.results(found, inputs)
 
 
 def load_model(graph: Path | bytes, *, precision: Precision, threads: int | None = None) -> Any:
@@ -87,7 +84,7 @@ def load_model(graph: Path | bytes, *, precision: Precision, threads: int | None
     }
     try:
         compiled = core.compile_model(core.read_model(graph), "CPU", settings)
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, ValueError) as error:  # ValueError: as in `onnxruntime`
         if means_out_of_memory(error):
             raise loading_error(error, engine="openvino", device="cpu") from error
         name = "the graph" if isinstance(graph, bytes) else graph.name

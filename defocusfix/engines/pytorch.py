@@ -18,6 +18,7 @@ from torch import nn
 
 from defocusfix.engines.cores import physical_cores
 from defocusfix.engines.engine import FloatArray, Precision
+from defocusfix.engines.facts import check_unchanged, read_facts
 from defocusfix.engines.memory import (
     first_line,
     loading_error,
@@ -37,8 +38,9 @@ TYPES: dict[Precision, torch.dtype] = {
 
 
 class PyTorchEngine:
-    """The weights of a safetensors file with a `NetworkSpec`, in the network they belong to.
+    """The weights of a safetensors file, in the network they belong to.
 
+    path: with a `NetworkSpec` in its metadata or beside it.
     device: `cpu`, `cuda` or `mps`. precision: below fp32 it is that of the convolutions, the photo
     itself stays in fp32. threads: of the CPU, for the whole process; None takes one per physical
     core.
@@ -58,6 +60,7 @@ class PyTorchEngine:
         self.device = "cuda:0" if device == "cuda" else device
         self.precision: Precision = precision
         check_device(device, precision)
+        check_unchanged(path, read_facts(path))
         torch.set_num_threads(threads or physical_cores())
         try:
             self._network = _load(path, self.spec).to(self.device)

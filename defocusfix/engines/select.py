@@ -14,7 +14,7 @@ import numpy as np
 
 from defocusfix.engines.chip import has_fast_bf16
 from defocusfix.engines.engine import Engine, Precision
-from defocusfix.engines.model_file import MAKE_ONE, ONNX, SAFETENSORS, in_format
+from defocusfix.engines.model_file import MAKE_ONE, ONNX, SAFETENSORS, in_format, read_spec
 from defocusfix.errors import DeviceError, ModelError, UsageError
 
 EngineName = Literal["onnxruntime", "openvino", "torch"]
@@ -221,6 +221,7 @@ def _runnable(suitable: Sequence[Way], path: Path) -> list[Way]:
     absent = [absence(way) for way in suitable]
     if absent[0] is not None and all(absent):
         raise absent[0]
+    read_spec(path)  # says what is wrong with a file that nothing runs
     raise ModelError(
         f"{path.name} cannot be run by the engine that was asked for",
         why="torch runs safetensors files, the other engines ONNX files,\n"

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from defocusfix.engines.foreign import Wiring, open_wiring
 from defocusfix.engines.model_file import ONNX, in_format, read_spec
 from defocusfix.errors import ModelError
+from defocusfix.network_spec import NetworkSpec
 
 COUNTED_MULTIPLES = 8  # side of the pass, in the network's size multiple
 
@@ -25,21 +27,25 @@ def multiplications_per_pixel(path: Path) -> float:
     graph = in_format(path, ONNX)
     if graph is None:
         raise ModelError(f"{path.name} holds no graph in which to count")
-    side = COUNTED_MULTIPLES * read_spec(path).size_multiple
+    spec = read_spec(graph)
+    wiring = open_wiring(graph, spec)
+    side = COUNTED_MULTIPLES * spec.size_multiple
+    height, width = (fixed or side for fixed in wiring.fixed_size)
     total = 0
-    for operation, inputs, outputs in _convolutions(graph, side):
+    for operation, inputs, outputs in _convolutions(graph, spec, wiring, height, width):
         # Each weight meets every place of the output; of a transposed one, of the input.
         places = outputs[0] if operation == "Conv" else inputs[0]
         total += math.prod(places[2:]) * math.prod(inputs[1])
-    return total / side**2
+    return total / (height * width)
 
 
-def _convolutions(graph: Path, side: int) -> list[tuple[str, list[list[int]], list[list[int]]]]:
+def _convolutions(
+    graph: Path, spec: NetworkSpec, wiring: Wiring, height: int, width: int
+) -> list[tuple[str, list[list[int]], list[list[int]]]]:
     """Kind, input shapes and output shapes of every convolution, from a profiled pass."""
     import onnxruntime
 
-    spec = read_spec(graph)
-    shapes = {"image": (1, 3, side, side), "coarse": (1, 4, side // 2, side // 2)}
+    shapes = {"image": (1, 3, height, width), "coarse": (1, 4, height // 2, width // 2)}
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
@@ -47,7 +53,8 @@ def _convolutions(graph: Path, side: int) -> list[tuple[str, list[list[int]], li
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = str(Path(folder) / "pass")
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        session.run(None, {name: np.zeros(shapes[name], np.float32) for name in spec.inputs})
+        inputs = {name: np.zeros(shapes[name], np.float32) for name in spec.inputs}
+        session.run(None, wiring.feed(inputs))
         events = json.loads(Path(session.end_profiling()).read_text("utf-8"))
     nodes = [event["args"] for event in events if "op_name" in event.get("args", {})]
     return [

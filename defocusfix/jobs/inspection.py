@@ -13,6 +13,7 @@ import numpy as np
 from PIL import ImageCms
 
 from defocusfix.jobs.events import Blur, Method
+from defocusfix.jobs.motion_blur import looks_like_motion
 from defocusfix.jobs.restoring import blur_of, method_of
 from defocusfix.photo.camera import Camera, camera_of
 from defocusfix.photo.limits import Limits
@@ -23,6 +24,7 @@ from defocusfix.restoration.restorer import Restorer
 from defocusfix.restoration.scales import SHARP_PX, STRONG_PX
 
 MAP_SCALE: Final = 2  # finest size at which the photo is looked at
+WHOLLY_BLURRED: Final = 0.7  # share of the frame from which the blur may be one of motion
 BLOCK_PX = 640  # of which it is judged as a whole how finely it has to be computed; about a tile
 
 
@@ -51,6 +53,8 @@ class Inspection:
     """None if the network gives no map."""
     method: Method
     """By which it was looked at."""
+    looks_moved: bool
+    """Whether all of it is blurred, and in one direction more than in the others."""
 
 
 def inspect_photo(
@@ -76,13 +80,16 @@ def inspect_photo(
         forecast = forecast_of(
             found, restorer.spec.levels, seconds=seconds, seconds_for_files=2 * seconds_to_read
         )
+    blur = None if found is None else blur_of(found)
+    is_wholly_blurred = blur is not None and blur.share_out_of_focus >= WHOLLY_BLURRED
     return Inspection(
         photo=photo,
         profile=profile_name(photo.icc_profile),
         camera=camera_of(photo),
-        blur=None if found is None else blur_of(found),
+        blur=blur,
         forecast=forecast,
         method=method_of(restorer, photo.bits),
+        looks_moved=is_wholly_blurred and looks_like_motion(photo),
     )
 
 

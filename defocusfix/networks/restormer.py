@@ -1,10 +1,15 @@
 """Restormer (Zamir et al., CVPR 2022, arXiv 2111.09881), as used for single-image defocus.
 
 image (B, 3, H, W) in [0, 1], H and W multiples of 8  ->  restored (B, 3, H, W), unclamped.
-26,126,644 parameters. Attention is between channels, over the whole picture: tiles of one photo
-agree only roughly.
+26,126,644 parameters in 494 tensors. Attention is between channels, over the whole picture: tiles
+of one photo agree only roughly, whatever their halo.
 
-Parameters have the names of the published weights, so that those load as they are.
+Parameters have the names and shapes of the published weights, so that those load as they are. That
+is proven with a list of names and shapes made from the description, not with the published file
+itself: that this network computes with it what the authors' does remains to be shown.
+
+Departure: queries and keys are divided by their largest magnitude before they are squared, since
+the squares of large features overflow in float16.
 """
 
 from __future__ import annotations
@@ -47,10 +52,20 @@ class ChannelAttention(nn.Module):
         heads = len(self.temperature)
         together = self.qkv_dwconv(self.qkv(features))  # (B, 3C, H, W)
         query, key, value = together.view(B, 3, heads, C // heads, H * W).unbind(1)
-        query, key = F.normalize(query, dim=-1), F.normalize(key, dim=-1)
-        likeness = query @ key.transpose(-2, -1) * self.temperature  # (B, heads, c, c)
+        likeness = unit(query) @ unit(key).transpose(-2, -1) * self.temperature  # (B, heads, c, c)
         attended = likeness.softmax(dim=-1) @ value  # (B, heads, c, H * W)
         return self.project_out(attended.reshape(B, C, H, W))
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """`vectors` (..., N) at length 1; those of zeros stay so.
+
+    In float16 too, for magnitudes up to its largest number: the squares are at most 1, so their sum
+    overflows only beyond 65504 elements that are nearly all of one size.
+    """
+    largest = vectors.abs().amax(dim=-1, keepdim=True)
+    scaled = vectors / torch.where(largest > 0, largest, 1.0)
+    return scaled / (scaled * scaled).sum(dim=-1, keepdim=True).sqrt().clamp_min(1.0)
 
 
 class GatedFeedForward(nn.Module):
@@ -107,7 +122,13 @@ class Restormer(nn.Module):
     """
 
     size_multiple = 8
-    halo = 128
+    # No halo makes tiles agree. With random weights, 87 % of what a pixel depends on lies within
+    # 32 px, 92 % within the 56 px at which tiles meet; each pixel more is dear, and a wide overlap
+    # hides what remains. A tile of this size, as large as the pictures it was trained on, takes
+    # 2.4 GB in ONNX Runtime; one of 512 px 4.5 GB.
+    halo = 32
+    tile = 384
+    overlap = 48
 
     def __init__(
         self,

@@ -110,6 +110,8 @@ class LevelRun:
         """Change and radius of a tile's core, of what the level below found."""
         rows, columns = tile.rows.core, tile.columns.core
         if self._below is None:
+            if way is Way.LEAVE and not self.has_radius:
+                return np.zeros((N_COLOURS, len(rows), len(columns)), np.float32)
             raise ValueError("below the smallest level there is nothing to take over")
         values = self._below.doubled(rows, columns)
         if way is Way.LEAVE:

@@ -67,7 +67,10 @@ def run_levels(
     below: Level | None = None
     n_tiles = 0
     for plan in reversed(all_plans):
-        ways = [way_of(tile, plan.number, below, settings, mask) for tile in plan.tiles]
+        ways = [
+            way_of(tile, plan.number, below, settings, mask, gives_map="radius_px" in spec.outputs)
+            for tile in plan.tiles
+        ]
         for tile, way in zip(plan.tiles, ways, strict=True):
             origins.note(tile, plan.number, way)
 

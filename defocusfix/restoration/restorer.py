@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from defocusfix.bundled import bundled_models_folder
+from defocusfix.catalogue.places import find_places
+from defocusfix.catalogue.store import Store, find_weights, is_path
 from defocusfix.engines.engine import Engine
 from defocusfix.engines.model_file import in_folder
 from defocusfix.engines.select import open_engine
@@ -38,6 +40,7 @@ MODEL_FILE = "model.onnx"
 WHOLE = 2**30  # a tile larger than any photo
 USUAL_TILE = 896  # pixels; larger ones save halo, but a photo of 24 MP should need under 700 MB
 TILE_PER_HALO = 6  # a window this many times its halo computes 9/4 of what it keeps
+TILE_PER_OVERLAP = 8
 
 Area = tuple[int, int, int, int]
 """x, y, width, height of a rectangle of a photo, in pixels."""
@@ -85,8 +88,8 @@ class Restorer:
 
     engine: `auto` for the fastest engine that works here, the name of one, which is a demand, or
     an engine that is open already; the rest is for an engine that is yet to be opened:
-    model: an ONNX file made by `defocusfix export`, the folder of a training run, or the name of
-    bundled weights; None for the default ones. device, precision: `auto`, or a demand.
+    model: an ONNX file made by `defocusfix export`, the folder of a training run, or a name from
+    the catalogue; None for the default weights. device, precision: `auto`, or a demand.
     output_bits: of a colour of the restored pictures, 8, 16 or 32; only for 8 may `auto` compute
     less exactly than fp32. threads: of the CPU; None takes one per physical core.
     exact: opens the network of an engine that is given in fp32, for tiles that come back as
@@ -239,7 +242,9 @@ class Restorer:
         Raises UsageError if the network gives no map, and what `restore_pixels` raises.
         """
         if not self.gives_map:
-            raise UsageError(f"the model {self.spec.name} gives no defocus map")
+            raise UsageError(
+                f"the model {self.spec.name} gives no defocus map", fix="leave --model out"
+            )
         check_pixels(pixels)
         height, width, _ = pixels.shape
         radius_px = np.zeros((height, width), np.float16)
@@ -285,26 +290,16 @@ def open_restorer(
 
 
 def model_file(model: str | Path | None = None) -> Path:
-    """The file of weights that `model` names; see `Restorer`.
+    """The file of weights that `model` names; see `Restorer`. Nothing is fetched.
 
-    Raises ModelError if it names no bundled weights.
+    Raises ModelError if it names none, or some that are not here; then it says how to get them.
     """
-    if model is not None:
+    if model is not None and is_path(model):
         path = Path(model)
-        if path.is_dir():
-            return in_folder(path)
-        if path.exists() or path.suffix or path.name != str(model):
-            return path
-    bundled = bundled_models_folder()
-    file = bundled / (DEFAULT_MODEL if model is None else str(model)) / MODEL_FILE
-    if not file.is_file():
-        known = sorted(found.parent.name for found in bundled.glob(f"*/{MODEL_FILE}"))
-        raise ModelError(
-            f"there is no bundled model {file.parent.name!r}",
-            why=f"bundled are: {', '.join(known) or 'none'}",
-            fix="give the path of an ONNX file with --model",
-        )
-    return file
+        return in_folder(path) if path.is_dir() else path
+    name = DEFAULT_MODEL if model is None else str(model)
+    bundled = bundled_models_folder() / name / MODEL_FILE
+    return bundled if bundled.is_file() else find_weights(name, Store(find_places()))
 
 
 def _check_wishes(engine: Engine, settings: RestoreSettings) -> None:
@@ -313,18 +308,26 @@ def _check_wishes(engine: Engine, settings: RestoreSettings) -> None:
         raise UsageError(
             f"the model {engine.spec.name} does not tell what is sharp and what is blurred",
             why="--protect-sharp and --keep-bokeh need a model that gives a defocus map",
+            fix="leave --model out, or these options; --mask works with every model",
         )
 
 
 def _cut(engine: Engine, settings: RestoreSettings) -> Cut:
     spec = engine.spec
-    usual = max(USUAL_TILE, TILE_PER_HALO * spec.halo)
+    usual = spec.tile or max(USUAL_TILE, TILE_PER_HALO * spec.halo)
     window = usual if settings.tile is None else settings.tile or WHOLE
+    halo, overlap = spec.halo, spec.overlap if settings.overlap is None else settings.overlap
+    if spec.tile == window:  # as small, perhaps, as others have made their graph
+        halo = min(halo, window // TILE_PER_HALO)
+        overlap = min(overlap, window // TILE_PER_OVERLAP // 2 * 2)
     try:
-        return Cut(
-            window=window, overlap=settings.overlap, halo=spec.halo, multiple=spec.size_multiple
-        )
+        return Cut(window=window, overlap=overlap, halo=halo, multiple=spec.size_multiple)
     except ValueError as error:
+        if settings.tile is None:
+            raise ModelError(
+                f"tiles of {window} px, which the model {spec.name} takes, are too small",
+                why=str(error),
+            ) from error
         raise UsageError(
             f"--tile {settings.tile} is too small for the model {spec.name}", why=str(error)
         ) from error

@@ -36,18 +36,26 @@ class Way(Enum):
 
 
 def way_of(
-    tile: Tile, level: int, below: Level | None, settings: RestoreSettings, mask: Mask | None
+    tile: Tile,
+    level: int,
+    below: Level | None,
+    settings: RestoreSettings,
+    mask: Mask | None,
+    *,
+    gives_map: bool = True,
 ) -> Way:
     """What is done about a tile of a level (0 is full size).
 
     below: the level half as large; None for the smallest, and for the network that has one only.
+    gives_map: whether the network does, of which every tile is wanted if it has one level only.
     """
     if level < finest_level(settings):
         return Way.ENLARGE
-    if below is None:
-        return Way.COMPUTE
     rows, columns = tile.rows.core, tile.columns.core
-    if level == 0 and mask is not None and mask.is_black(rows, columns):
+    is_kept = level == 0 and mask is not None and mask.is_black(rows, columns)
+    if below is None:
+        return Way.LEAVE if is_kept and not gives_map else Way.COMPUTE
+    if is_kept:
         return Way.LEAVE
     weakest_px, strongest_px = below.radius_range(rows.halved(), columns.halved(), RARE)
     kept_px = np.inf if settings.keep_bokeh_px is None else settings.keep_bokeh_px

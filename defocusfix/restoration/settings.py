@@ -28,8 +28,8 @@ class RestoreSettings:
     tile: int | None = None
     """Largest side of what is computed at once, in pixels; 0 for the whole photo at once, None for
     a size that suits the network."""
-    overlap: int = 16
-    """Pixels in which neighbouring tiles are cross-faded; even."""
+    overlap: int | None = None
+    """Pixels in which neighbouring tiles are cross-faded, even; None for what suits the network."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
@@ -49,5 +49,5 @@ class RestoreSettings:
             )
         if self.tile is not None and self.tile < 0:
             raise UsageError(f"the tile size must not be negative, got {self.tile}")
-        if self.overlap < 0 or self.overlap % 2:
+        if self.overlap is not None and (self.overlap < 0 or self.overlap % 2):
             raise UsageError(f"the overlap must be even and not negative, got {self.overlap}")

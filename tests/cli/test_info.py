@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 
+import cv2
+import numpy as np
 import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
+from defocusfix.rendering.photos import dead_leaves
 from tests.photo import sample_files as samples
 from tests.restoration import small_networks
 
@@ -73,6 +76,15 @@ def test_json_is_one_object_a_photo(info):
     assert photo["restore"]["seconds"] > 0
     assert plain["camera"]["name"] is None
     assert "radius_um" not in plain
+
+
+def test_blur_that_runs_in_one_direction_is_answered_with_a_network_for_it(info):
+    leaves = dead_leaves(np.random.default_rng(5), 384).astype(np.float32)
+    moved = cv2.blur(leaves, (12, 1)).round().astype(np.uint8)
+    (info.folder / "moved.png").write_bytes(samples.png(moved))
+    assert "try: defocusfix restore -m nafnet-motion moved.png" in info("moved.png").stdout
+    assert json.loads(info("moved.png", "--json").stdout)["looks_moved"] is True
+    assert "nafnet-motion" not in info("photo.jpg").stdout
 
 
 def test_a_network_without_a_map_leaves_the_blur_unknown(info):

@@ -71,6 +71,7 @@ def test_a_graph_that_is_damaged_or_lacks_what_it_promises_is_refused(tmp_path):
         onnx.save(model, path)
         with pytest.raises(ModelError, match=words):
             OnnxRuntimeEngine(path, threads=1)
+    onnx.helper.set_model_props(model, spec.to_metadata())
     model.graph.node[0].op_type = "Unheard"
     onnx.save(model, path)
     with pytest.raises(ModelError, match="cannot be loaded"):

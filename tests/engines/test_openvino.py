@@ -93,6 +93,7 @@ def test_a_network_that_lacks_what_it_promises_is_refused(tmp_path):
     onnx.save(model, path)
     with pytest.raises(ModelError, match="its own description"):
         OpenVinoEngine(path)
+    onnx.helper.set_model_props(model, spec.to_metadata())
     model.graph.node[0].op_type = "Unheard"
     onnx.save(model, path)
     with pytest.raises(ModelError, match="cannot be loaded"):

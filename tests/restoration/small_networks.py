@@ -87,6 +87,48 @@ def image_to_restored(path: Path, **facts: object) -> NetworkSpec:
     return _save(path, nodes, weights, levels=1, halo=0, facts={"outputs": ("restored",), **facts})
 
 
+def of_a_stranger(
+    path: Path,
+    *,
+    height: int | str = "height",
+    width: int | str = "width",
+    batch: int | str = 1,
+    channels: int = 3,
+    element_type: int = TensorProto.FLOAT,
+    names: tuple[str, str] = ("lq", "output.1"),
+) -> NetworkSpec:
+    """Two 3x3 convolutions added to the image, by other names and without a description.
+
+    Gives what would be written beside it.
+    """
+    kind = np.float16 if element_type == TensorProto.FLOAT16 else np.float32
+    rng = np.random.default_rng(0)
+    weights = [
+        numpy_helper.from_array((rng.normal(0, 0.1, (4, channels, 3, 3))).astype(kind), "first"),
+        numpy_helper.from_array((rng.normal(0, 0.1, (channels, 4, 3, 3))).astype(kind), "second"),
+    ]
+    nodes = [
+        helper.make_node("Conv", [names[0], "first"], ["features"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["features"], ["rectified"]),
+        helper.make_node("Conv", ["rectified", "second"], ["change"], pads=[1, 1, 1, 1]),
+        helper.make_node("Add", [names[0], "change"], [names[1]]),
+    ]
+    shape = (batch, channels, height, width)
+    ports = [helper.make_tensor_value_info(name, element_type, shape) for name in names]
+    graph = helper.make_graph(nodes, "strange", ports[:1], ports[1:], weights)
+    model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+    return NetworkSpec(
+        name="strange",
+        architecture="other",
+        size_multiple=16,
+        halo=16,
+        levels=1,
+        outputs=("restored",),
+    )
+
+
 def division_by_zero(path: Path) -> NetworkSpec:
     """A network whose output is not a number wherever the image is black."""
     weights = [numpy_helper.from_array(np.array(0, np.float32), "nothing")]

@@ -286,7 +286,7 @@ def test_a_model_is_named_by_file_folder_or_bundled_name(tmp_path, monkeypatch):
         assert (
             open_restorer(model, engine="onnxruntime", device="cpu", threads=1).spec.name == "mine"
         )
-    with pytest.raises(ModelError, match="no bundled model 'nothing'"):
+    with pytest.raises(ModelError, match="no weights called 'nothing'"):
         open_restorer("nothing")
     with pytest.raises(ModelError, match="no model file"):
         open_restorer(tmp_path / "nothing.onnx")

@@ -17,7 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "figures": {"errors"},
     "networks": {"network_spec"},
     "engines": {"errors", "network_spec"},
-    "catalogue": {"errors", "network_spec"},
+    "catalogue": {"bundled", "errors", "network_spec"},
     "pairs": {"photo", "optics", "registration", "figures", "errors"},
     "rendering": {"optics", "pairs", "errors"},
     "evaluation": {"photo", "registration", "optics", "figures", "pairs", "errors"},
