@@ -11,7 +11,8 @@ of steps, crops and order of crops. What became of it is measured on the held-ou
 `defocusfix train` can do the same.
 
 A run takes a minute or two on one core; each appends one line to WORK/runs.jsonl, and those that
-are there are not done again. `--table` prints the table of what is there.
+are there are not done again, so that Ctrl-C or SIGTERM loses only the run at hand. `--table` prints
+the table of what is there.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import numpy as np
 import torch
 from one_lens import MUCH_PARALLAX, Movement, write_pairs
 from pair_figures import Figures, count_scenes, figures, mean_figures, read_image, read_scene
+from stopping import stop_if_told
 from torch import nn
 
 from defocusfix.evaluation.protocols import Restore, Restored, untouched
@@ -198,7 +200,7 @@ def trained(config: Config) -> tuple[nn.Module, NetworkSpec, dict[str, float]]:
             kept,
             device=torch.device("cpu"),
         )
-        trainer.run(RunConsole(kept, talks=False))
+        stop_if_told(trainer.run(RunConsole(kept, talks=False)))
         last = json.loads(kept.metrics.read_text().splitlines()[-1])
     return trainer.average.module.eval(), recipe.spec, last
 

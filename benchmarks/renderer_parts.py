@@ -6,7 +6,8 @@
 For every part a set of pairs is rendered without it, from the same photos and seed, and the same
 weights are trained on with it for the same few minutes, alone on the machine. All are then scored
 on real focus brackets. A part whose loss costs gain is one that real photos have too. Sets, runs
-and scores are kept in the output folder; what is finished there is not done again.
+and scores are kept in the output folder; what is finished there is not done again, so that Ctrl-C
+or SIGTERM loses only the training at hand.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from unittest import mock
 import numpy as np
 import torch
 import torch.nn.functional as F
+from stopping import stop_if_told, stop_when_terminated
 
 from defocusfix.evaluation.brackets import BracketCase, load_brackets, score_brackets, summarise
 from defocusfix.evaluation.protocols import FloatImage, Restored
@@ -133,6 +135,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="write one JSON list instead")
     wanted = parser.parse_args()
 
+    stop_when_terminated()
     cases = load_brackets(wanted.brackets)
     scores = []
     for number, name in enumerate(WITHOUT):
@@ -193,7 +196,9 @@ def train_on(pairs: Path, start: Path, output: Path, minutes: float) -> int:
     config = resolve_config("supervised", read_preset("supervised", "focusnet-s"), changes)
     if output.is_dir():
         shutil.rmtree(output)  # cut off: its minutes would not be like the others'
-    return train_run(config, output, talks=False).total_steps * BATCH_SIZE
+    outcome = train_run(config, output, talks=False)
+    stop_if_told(outcome)
+    return outcome.total_steps * BATCH_SIZE
 
 
 def scored(name: str, seen: int, weights: Path, cases: list[BracketCase]) -> Score:

@@ -90,7 +90,7 @@ def finetune(
             metavar="SHARE",
             rich_help_panel=DATA,
             help="Share of the pairs, by whole scenes, that nothing is learnt from: they judge. "
-            "[default: a fifth, of few scenes up to a third]",
+            "[default: a fifth, of few scenes up to two fifths]",
         ),
     ] = None,
     device: Annotated[

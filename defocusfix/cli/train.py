@@ -66,6 +66,6 @@ def train(
         talks=not talk.is_quiet(),
         moves=not talk.is_plain(),
     )
-    if outcome.signal_number:
+    if outcome.reason == "signal":
         talk.say(f"saved; go on with: defocusfix train --recipe {recipe} -o {output} --resume")
         raise typer.Exit(128 + outcome.signal_number)

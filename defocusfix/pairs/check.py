@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from defocusfix.errors import InputError
 from defocusfix.figures.thumbnail import thumbnail
-from defocusfix.pairs.blur import PairBlur, measure_blur, training_scale
+from defocusfix.pairs.blur import PairBlur, training_scale
 from defocusfix.pairs.find import PairFiles, Pairing
-from defocusfix.pairs.geometry import PairGeometry, find_geometry, matrix_at
+from defocusfix.pairs.geometry import PairGeometry, matrix_at
 from defocusfix.pairs.judgement import limiting_flaws, problems, rejecting_flaws, remarks
+from defocusfix.pairs.measures import PairMeasures
 from defocusfix.pairs.pixels import as_float, reduced
 from defocusfix.pairs.report import DataReport, PairReport, Sharper, Thumbnails, Verdict
 from defocusfix.pairs.signature import Signature, signature_of
@@ -56,16 +57,19 @@ def check_pairs(
     *,
     report: Callable[[PairReport], None] | None = None,
     with_thumbnails: bool = False,
+    cache: Path | None = None,
 ) -> DataReport:
     """Measure every pair and judge the set. A photo that cannot be read rejects its pair.
 
-    report: is told of each pair as soon as it is done. with_thumbnails: for a page.
-    At most one pair is in memory at a time.
+    report: is told of each pair as soon as it is done. with_thumbnails: for a page. cache: folder
+    in which what was measured is kept, and found again by those who train on the pairs.
+    At most one pair is in memory at a time. Raises OutputError if the folder takes no files.
     """
+    measures = PairMeasures(cache)
     files = pairs.pairs if isinstance(pairs, Pairing) else tuple(pairs)
     checked: list[_Checked] = []
     for pair in files:
-        found = _compared(_checked(pair, with_thumbnails), checked)
+        found = _compared(_checked(pair, measures, with_thumbnails), checked)
         checked.append(found)
         if report is not None:
             report(found.report)
@@ -85,7 +89,7 @@ def check_pairs(
     )
 
 
-def _checked(files: PairFiles, with_thumbnails: bool) -> _Checked:
+def _checked(files: PairFiles, measures: PairMeasures, with_thumbnails: bool) -> _Checked:
     if files.blurred.resolve() == files.all_in_focus.resolve():
         return _Checked(PairReport(files=files, verdict="reject", reasons=(SAME_FILE,)))
     photos = []
@@ -106,8 +110,8 @@ def _checked(files: PairFiles, with_thumbnails: bool) -> _Checked:
     flaw = _flaw_at_first_sight(blurred, sharp, small)
     if flaw:
         return replace(checked, report=replace(known, verdict="reject", reasons=(flaw,)))
-    geometry = find_geometry(blurred, sharp)
-    blur = measure_blur(blurred, sharp, geometry)
+    geometry = measures.geometry(files, lambda: (blurred, sharp))
+    blur = measures.blur(files, lambda: (blurred, sharp)).blur
     measured = _measured(known, geometry, blur)
     if geometry.is_found:
         measured = replace(measured, tone_difference=_tone_difference(blurred, sharp, geometry))

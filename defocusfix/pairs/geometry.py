@@ -12,7 +12,7 @@ import numpy.typing as npt
 from defocusfix.pairs.pixels import as_float, reduced
 from defocusfix.photo.pixels import Pixels
 from defocusfix.registration.exposure import Gains, exposure_gains
-from defocusfix.registration.global_ecc import align_globally
+from defocusfix.registration.motion_model import align_simply
 from defocusfix.registration.warp import inside, warp
 
 ALIGNED_PIXELS: Final = 1_000_000  # a pair is aligned on photos reduced to about this many
@@ -88,11 +88,14 @@ def matrix_at(matrix: npt.NDArray[np.float64], scale: float) -> npt.NDArray[np.f
 
 
 def find_geometry(blurred: Pixels, sharp: Pixels) -> PairGeometry:
-    """How two photos of one size lie over each other, found on about a megapixel of each."""
+    """How two photos of one size lie over each other, found on about a megapixel of each.
+
+    By a shift where that will do, else a similarity, else an affine map.
+    """
     height, width = blurred.shape[:2]
     factor = max(1, round((height * width / ALIGNED_PIXELS) ** 0.5))
     fixed, moving = (as_float(reduced(photo, factor)) for photo in (blurred, sharp))
-    found = align_globally(moving, fixed)
+    found = align_simply(moving, fixed)
     if not found.is_found:
         return PairGeometry(found.matrix, np.ones(3, np.float32), 0.0, is_found=False)
     flow = found.flow((fixed.shape[0], fixed.shape[1]))

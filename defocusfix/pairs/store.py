@@ -8,23 +8,22 @@ of them is memory-mapped. Originals are never written to.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import shutil
 import tempfile
 import threading
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 
-from defocusfix.errors import InputError, OutputError
-from defocusfix.pairs.blur import measure_blur, training_scale
+from defocusfix.errors import InputError
+from defocusfix.pairs.blur import training_scale
 from defocusfix.pairs.find import PairFiles
-from defocusfix.pairs.geometry import PairGeometry, find_geometry, geometry_from_json
+from defocusfix.pairs.geometry import PairGeometry, matrix_at
+from defocusfix.pairs.measures import PairMeasures, keep, unchanged_file
 from defocusfix.pairs.pixels import reduced
 from defocusfix.photo.pixels import Pixels
 from defocusfix.photo.read import read_photo
@@ -79,6 +78,7 @@ class PairStore:
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._least_side_px = least_side_px
         self._kept: dict[int, StoredPair] = {}
+        self._measures = PairMeasures(self._folder)
         self._scales: dict[int, int] = {}
         self._geometries: dict[int, PairGeometry] = {}
         self._locks = [threading.RLock() for _ in self.pairs]
@@ -104,35 +104,20 @@ class PairStore:
             return self.scale
         with self._locks[number]:
             if number not in self._scales:
-                fitting, largest = self._fitting_scale(self.pairs[number])
-                self._scales[number] = max(1, min(fitting, largest))
+                files = self.pairs[number]
+                found = self._measures.blur(files, lambda: _whole(files))
+                largest = min(found.size) // self._least_side_px
+                self._scales[number] = max(1, min(training_scale(found.blur), largest))
             return self._scales[number]
 
     def geometry(self, number: int) -> PairGeometry:
         """How the two photos lie over each other; worked out once. Raises as `store[number]`."""
         with self._locks[number]:
             if number not in self._geometries:
-                files = self.pairs[number]
-                path = self._path(f"{self.scale_of(number)}-geometry.json", *_both(files))
-                content = _read_json(path)
-                if content is None:
-                    pair = self[number]
-                    content = find_geometry(pair.blurred, pair.all_in_focus).to_json()
-                    self._write(path, json.dumps(content).encode())
-                self._geometries[number] = geometry_from_json(content)
+                files, scale = self.pairs[number], self.scale_of(number)
+                whole = self._measures.geometry(files, lambda: _whole(files))
+                self._geometries[number] = replace(whole, matrix=matrix_at(whole.matrix, scale))
             return self._geometries[number]
-
-    def _fitting_scale(self, files: PairFiles) -> tuple[int, int]:
-        """The scale that fits the blur, and the largest one that leaves enough of the photos."""
-        path = self._path("scale.json", *_both(files))
-        content = _read_json(path)
-        if content is None:
-            pair = read_pair(files)
-            geometry = find_geometry(pair.blurred, pair.all_in_focus)
-            blur = measure_blur(pair.blurred, pair.all_in_focus, geometry)
-            content = {"scale": training_scale(blur), "shorter_side_px": min(pair.size)}
-            self._write(path, json.dumps(content).encode())
-        return content["scale"], content["shorter_side_px"] // self._least_side_px
 
     def _photo(self, source: Path, scale: int) -> Pixels:
         path = self._path(f"{scale}-photo.npy", source)
@@ -141,39 +126,18 @@ class PairStore:
         pixels = reduced(read_photo(source).pixels, scale)
         if pixels.shape[0] * pixels.shape[1] < LEAST_KEPT_PIXELS:
             return pixels
-        self._write(path, np.ascontiguousarray(pixels))
+        keep(path, lambda part: np.save(part, np.ascontiguousarray(pixels)))
         return _mapped(path)
 
-    def _path(self, kind: str, *sources: Path) -> Path:
-        """Where something about these files is kept; another name once a file has changed."""
-        facts: list[object] = [FORMAT]
-        for source in sources:
-            try:
-                status = source.stat()
-            except OSError as error:
-                raise InputError(f"{source} cannot be read", why=str(error.strerror)) from error
-            facts += [str(source.resolve()), status.st_size, status.st_mtime_ns]
-        return self._folder / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:24]}-{kind}"
+    def _path(self, kind: str, source: Path) -> Path:
+        """Where something about a file is kept; another name once it has changed."""
+        facts = repr((FORMAT, *unchanged_file(source)))
+        return self._folder / f"{hashlib.sha256(facts.encode()).hexdigest()[:24]}-{kind}"
 
-    def _write(self, path: Path, content: bytes | Pixels) -> None:
-        """Whole or not at all, whoever else writes the same. Raises OutputError."""
-        part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                if isinstance(content, bytes):
-                    file.write(content)
-                else:
-                    np.save(file, content)
-            part.replace(path)
-        except OSError as error:
-            if part.is_file():
-                part.unlink()
-            raise OutputError(
-                f"decoded photos cannot be kept in {self._folder}",
-                why=(error.strerror or str(error)).lower(),
-                fix="choose a folder on a disk with more room, or a larger scale",
-            ) from error
+
+def _whole(files: PairFiles) -> tuple[Pixels, Pixels]:
+    pair = read_pair(files)
+    return pair.blurred, pair.all_in_focus
 
 
 def _mapped(path: Path) -> Pixels:
@@ -190,12 +154,3 @@ def _of_one_size(files: PairFiles, blurred: Pixels, sharp: Pixels) -> StoredPair
             fix="export both photos of the pair at the same size, without cropping",
         )
     return StoredPair(blurred, sharp)
-
-
-def _both(files: PairFiles) -> tuple[Path, Path]:
-    return files.blurred, files.all_in_focus
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    content: dict[str, Any] | None = json.loads(path.read_text("utf-8")) if path.is_file() else None
-    return content

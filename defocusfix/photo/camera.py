@@ -18,6 +18,7 @@ from pathlib import Path
 import exifread
 
 from defocusfix.photo.photo import Photo
+from defocusfix.photo.webp import exif_in_webp
 
 FULL_FRAME_DIAGONAL_MM = math.hypot(36, 24)
 MILLIMETRES_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}  # FocalPlaneResolutionUnit
@@ -86,9 +87,10 @@ def taken_at(path: Path) -> datetime | None:
     The picture itself is not read. Raises nothing: what cannot be understood is None.
     """
     try:
-        tags = _tags(path.read_bytes())
+        data = path.read_bytes()
     except OSError:
         return None
+    tags = _tags(exif_in_webp(data) or data)  # exifread finds its way in the other formats
     text = _text(tags, "EXIF DateTimeOriginal") or ""
     fraction = re.sub(r"\D", "", _text(tags, "EXIF SubSecTimeOriginal") or "")
     try:

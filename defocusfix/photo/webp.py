@@ -34,7 +34,7 @@ def decode_webp(source: Source) -> Photo:
         exif = exif.removeprefix(b"Exif\0\0")
     values = turn_upright(values, metadata.orientation_of(exif))
     xmp: bytes | None = image.info.get("xmp")
-    is_lossless = b"VP8L" in set(_chunk_types(data))
+    is_lossless = b"VP8L" in {name for name, _ in _chunks(data)}
     return Photo(
         pixels=np.ascontiguousarray(values[:, :, :3]),
         coding=WebpCoding(is_lossless=is_lossless),
@@ -62,9 +62,19 @@ def encode_webp(photo: Photo, coding: WebpCoding, file: BinaryIO) -> None:
     file.write(encoded.getbuffer())
 
 
-def _chunk_types(data: bytes) -> Iterator[bytes]:
+def exif_in_webp(data: bytes) -> bytes | None:
+    """The EXIF block of a WebP file, without decoding it; None if it has none, or is no WebP."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return None
+    found = next((content for name, content in _chunks(data) if name == b"EXIF"), None)
+    return None if found is None else found.removeprefix(b"Exif\0\0")
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and content of each; the last may be cut off."""
     position = 12
     while position + 8 <= len(data):
-        yield data[position : position + 4]
+        name = data[position : position + 4]
         (length,) = struct.unpack_from("<I", data, position + 4)
+        yield name, data[position + 8 : position + 8 + length]
         position += 8 + length + length % 2

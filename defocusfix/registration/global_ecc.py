@@ -56,7 +56,7 @@ def align_globally(moving: FloatImage, fixed: FloatImage) -> GlobalAlignment:
     """
     if moving.shape != fixed.shape:
         raise ValueError(f"moving {moving.shape} and fixed {fixed.shape} differ in shape")
-    moving_levels, fixed_levels = _pyramid(moving), _pyramid(fixed)
+    moving_levels, fixed_levels = trendless_pyramid(moving), trendless_pyramid(fixed)
     found = _refined(_whole_shift(moving_levels[-1], fixed_levels[-1]), moving_levels, fixed_levels)
     if found.correlation >= LEAST_CORRELATION:
         return found
@@ -118,8 +118,8 @@ def _turned_start(moving: FloatImage, fixed: FloatImage) -> Matrix:
     return best
 
 
-def _pyramid(image: FloatImage) -> list[FloatImage]:
-    """Smoothed luminance without its trend, finest first, each level half as large."""
+def trendless_pyramid(image: FloatImage) -> list[FloatImage]:
+    """Smoothed luminance of (H, W, 3) without its trend, finest first, each level half as large."""
     luminance = (image @ LUMINANCE).astype(np.float32)
     levels = [np.asarray(cv2.GaussianBlur(luminance, (0, 0), BLUR_SIGMA_PX), np.float32)]
     while min(levels[-1].shape) >= 2 * SMALLEST_SIDE_PX:

@@ -46,7 +46,7 @@ class Outcome:
     reason: Literal["finished", "time", "patience", "signal"]
     total_steps: int
     signal_number: int = 0
-    """The signal that stopped it, 0 for none."""
+    """The signal that came while it ran, 0 for none; too late a one did not cut it short."""
 
 
 class Trainer:
@@ -129,7 +129,7 @@ class Trainer:
                 f"ended ({reason}) after {self._total_steps} steps, {self._samples} samples, "
                 f"{duration(self._elapsed())}"
             )
-        return Outcome(reason, self._total_steps, self._signal if stopped == "signal" else 0)
+        return Outcome(reason, self._total_steps, self._signal)
 
     def _play(self, stage: Stage, console: RunConsole) -> StopReason | None:
         """Play a stage from the present step on; returns what cut it short, None at its end."""

@@ -137,7 +137,7 @@ def test_pairs_that_cannot_be_trained_on_end_with_exit_code_8(tune, tmp_path):
         (["--held-out", "0.9"], 2, "between 0.01 and 0.5"),
         (["--learning-rate", "-1"], 2, "--learning-rate must be above 0"),
         (["--set", "recipe.batchsize=1"], 2, "did you mean recipe.batch_size"),
-        (["-m", "none-such"], 5, "no bundled model"),
+        (["-m", "none-such"], 5, "no weights called"),
         (["--device", "cuda:99"], 6, "CUDA GPU 99 is not usable"),
     ],
 )

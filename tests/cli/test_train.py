@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from defocusfix.training import recipes
 from defocusfix.training.weights import read_weights
+from tests.training.misaligned import write_pairs
 
 
 @pytest.fixture(autouse=True)
@@ -85,3 +87,45 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
     assert told.exit_code == exit_code
     assert message in told.stderr
     assert not (tmp_path / "run").exists()
+
+
+def train_as_the_paper(defocusfix, root, network: str) -> tuple:
+    """Four steps by the preset; the run, and the folders of its pairs."""
+    pairs = write_pairs(root / "pairs", 2, size=(80, 96))
+    settings = {
+        "recipe.blurry": pairs[0], "recipe.sharp": pairs[1], "recipe.network": network,
+        "recipe.data.crop_px": 64, "recipe.warm_up_epochs": 1, "recipe.full_epochs": 1,
+        "recipe.samples_per_epoch": 2, "trainer.log_steps": 1, "trainer.device": "cpu",
+    }  # fmt: skip
+    changes = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    run = root / "run"
+    told = defocusfix("train", "-r", "reblur-guided", "--preset", "paper", "-o", run, *changes)
+    assert told.exit_code == 0, told.stderr
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    terms = {"to_output", "to_target", "reblur", "map", "flow_px", "trusted_share"}
+    assert [row["stage"] for row in rows] == ["warm_up"] * 2 + ["full"] * 2
+    assert all(float(rows[-1][term]) > 0 for term in terms)
+    assert (run / "last.ckpt").is_file()
+    return run, *pairs
+
+
+@pytest.mark.slow
+def test_the_papers_preset_trains_and_its_run_is_exported_and_evaluated(defocusfix, tmp_path):
+    run, blurry, sharp = train_as_the_paper(defocusfix, tmp_path, "seeded-unet")
+    graph = tmp_path / "run.onnx"
+    for words in (
+        ("export", run, "-o", graph),
+        ("evaluate", "-m", run, "--input", blurry, "--target", sharp),
+        ("evaluate", "-m", graph, "--input", blurry, "--target", sharp),
+    ):
+        told = defocusfix(*words)
+        assert told.exit_code == 0, told.stderr
+
+
+@pytest.mark.slow
+def test_the_papers_other_network_trains_and_its_run_is_evaluated(defocusfix, tmp_path):
+    run, blurry, sharp = train_as_the_paper(defocusfix, tmp_path, "seeded-restormer")
+    told = defocusfix("evaluate", "-m", run, "--input", blurry, "--target", sharp)
+    assert told.exit_code == 0, told.stderr
+    assert "model seeded-restormer by torch" in told.stderr

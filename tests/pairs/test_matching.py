@@ -57,6 +57,17 @@ def test_fractions_of_seconds_tell_a_burst_apart(tmp_path):
     assert pairs == {("0", "0"), ("1", "1")}
 
 
+def test_times_are_read_from_webp_too(tmp_path):
+    for number, seconds in enumerate((0, 100)):
+        write_at(tmp_path / "blurry" / f"b{number}x.webp", seconds)
+        write_at(tmp_path / "sharp" / f"s{1 - number}x.jpg", seconds + 3)
+    found = find_pairs(tmp_path / "blurry", tmp_path / "sharp", "time")
+    assert {(p.blurred.name[1], p.all_in_focus.name[1]) for p in found.pairs} == {
+        ("0", "1"),
+        ("1", "0"),
+    }
+
+
 def test_times_are_tried_before_the_order_where_no_name_fits(tmp_path):
     found, pairs = paired(tmp_path, [0, 100], [103, 2], by="auto")
     assert found.by == "time"

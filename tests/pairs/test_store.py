@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from defocusfix.errors import OutputError
-from defocusfix.pairs import geometry, store
+from defocusfix.pairs import geometry, measures, store
 from defocusfix.pairs.find import pairs_of_folders
 from defocusfix.pairs.store import PairStore
 from tests.training.misaligned import write_pairs
@@ -47,7 +47,7 @@ def test_a_photo_is_decoded_once_for_all_runs(pairs, tmp_path, monkeypatch):
 
 def test_geometry_is_found_once_for_all_runs(pairs, tmp_path, monkeypatch):
     first = PairStore(pairs, folder=tmp_path / "kept").geometry(0)
-    monkeypatch.setattr(store, "find_geometry", None)
+    monkeypatch.setattr(measures, "find_geometry", None)
     again = PairStore(pairs, folder=tmp_path / "kept").geometry(0)
     assert np.array_equal(first.matrix, again.matrix)
     assert np.array_equal(first.gains, again.gains)

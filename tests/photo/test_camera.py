@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import struct
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from defocusfix.photo.camera import camera_of
+from defocusfix.photo.camera import camera_of, taken_at
 from defocusfix.photo.coding import PngCoding
 from defocusfix.photo.photo import Photo
 
@@ -18,6 +19,7 @@ MAKE, MODEL = 0x010F, 0x0110
 EXPOSURE_TIME, F_NUMBER, ISO, FOCAL_LENGTH = 0x829A, 0x829D, 0x8827, 0x920A
 SUBJECT_DISTANCE, MAKER_NOTE, FULL_FRAME, LENS = 0x9206, 0x927C, 0xA405, 0xA434
 FOCAL_PLANE_X, FOCAL_PLANE_UNIT = 0xA20E, 0xA210
+TAKEN, TAKEN_FRACTION = 0x9003, 0x9291
 INCH, CENTIMETRE = 2, 3
 PIXELS = np.zeros((400, 600, 1), np.uint8)
 
@@ -156,3 +158,29 @@ def test_a_broken_block_raises_nothing(changes, length):
         block[position] = value
     camera = camera_of(Photo(PIXELS, PngCoding(), exif=bytes(block[:length])))
     assert camera.f_number is None or camera.f_number > 0
+
+
+def write_dated(path) -> None:
+    """A small photo of the evening of 3 May 2026."""
+    exif = Image.Exif()
+    exif[MAKE] = "a camera"
+    exif.get_ifd(0x8769)[TAKEN] = "2026:05:03 19:20:21"
+    exif.get_ifd(0x8769)[TAKEN_FRACTION] = "25"
+    Image.new("RGB", (16, 16)).save(path, exif=exif)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_when_a_photo_was_taken_is_read_whatever_the_format(tmp_path, suffix):
+    write_dated(tmp_path / f"a.{suffix}")
+    assert taken_at(tmp_path / f"a.{suffix}") == datetime(2026, 5, 3, 19, 20, 21, 250000)
+
+
+def test_a_webp_that_is_cut_off_or_without_exif_has_no_time(tmp_path):
+    path = tmp_path / "a.webp"
+    write_dated(path)
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        assert taken_at(path) in (None, datetime(2026, 5, 3, 19, 20, 21, 250000))
+    Image.new("RGB", (16, 16)).save(path)
+    assert taken_at(path) is None

@@ -46,12 +46,14 @@ def test_two_processes_learn_from_misaligned_pairs_as_one_does(tmp_path):
         "recipe.blurry": blurry, "recipe.sharp": sharp, "recipe.network": "focusnet-s",
         "recipe.batch_size": 2, "recipe.samples_per_epoch": 2, "recipe.reblur_epochs": 1,
         "recipe.warm_up_epochs": 1, "recipe.full_epochs": 2, "recipe.data.crop_px": 64,
-        "recipe.reblur.width": 8,
+        "recipe.reblur.width": 8, "recipe.kernels_from": "target", "recipe.warm_up_reblurs": "true",
     }  # fmt: skip
     words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     train(tmp_path / "one", 1, "-r", "reblur-guided", *words)
     train(tmp_path / "two", 2, "-r", "reblur-guided", *words)
     assert_trained_alike(tmp_path / "one", tmp_path / "two", rtol=1e-4, atol=2e-5)
+    last = json.loads((tmp_path / "two" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert {"to_output", "reblur", "kernels"} <= last.keys()  # both turns of the last stage
 
 
 def test_alone_nothing_is_averaged():

@@ -17,6 +17,7 @@ import torch
 from defocusfix.errors import OutputError, TrainingError, UsageError
 from defocusfix.evaluation.pairs import pair_case
 from defocusfix.networks.build import BUILDERS
+from defocusfix.pairs import measures
 from defocusfix.training.finetuning import command
 from defocusfix.training.finetuning.command import finetune_run
 from defocusfix.training.finetuning.held_out import HeldOut
@@ -72,8 +73,8 @@ def test_pairs_of_one_lens_bring_a_reliable_gain(tuned):
     _, found = tuned
     verdict = found.gains.verdict
     assert verdict.is_reliable
-    assert verdict.better == len(verdict.gains_db) == 3
-    assert found.gains.in_words.startswith("Better on 3 of 3 held-out scenes")
+    assert verdict.better == len(verdict.gains_db) == 4
+    assert found.gains.in_words.startswith("Better on 4 of 4 held-out scenes")
 
 
 def test_row_zero_is_the_base_model_and_the_input_stands_beside_it(tuned):
@@ -82,7 +83,7 @@ def test_row_zero_is_the_base_model_and_the_input_stands_beside_it(tuned):
     assert (first["step"], first["score"]) == (0, 0.0)
     with (run / "held-out.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["network"] for row in rows] == ["input"] * 3 + ["base"] * 3 + ["tuned"] * 3
+    assert [row["network"] for row in rows] == ["input"] * 4 + ["base"] * 4 + ["tuned"] * 4
     assert all(row[f"psnr_{a}"] for row in rows for a in ("raw", "global", "tiled", "flow"))
     assert [row["network"] for row in found.gains.means()] == ["input", "base", "tuned"]
 
@@ -97,14 +98,14 @@ def test_the_run_holds_what_restoring_and_reading_up_need(tuned):
     assert (run / "data-report.html").read_text() == "<p>9 pairs</p>"
     _, spec = read_weights(run / "best.safetensors")
     assert (spec.name, spec.licence, spec.halo) == ("small-finetuned", "Apache-2.0", 64)
-    assert "fine-tuned on 6 pairs" in spec.training_data
+    assert "fine-tuned on 5 pairs" in spec.training_data
 
 
 def test_the_card_names_base_licence_data_and_gains(tuned):
     run, found = tuned
     card = (run / "MODEL_CARD.md").read_text()
     assert found.gains.in_words in card
-    for words in ("Apache-2.0, inherited", "9 pairs from", "| small, ", "6 pairs were learnt from"):
+    for words in ("Apache-2.0, inherited", "9 pairs from", "| small, ", "5 pairs were learnt from"):
         assert words in card
     for scene, gain in found.gains.verdict.gains_db.items():
         assert f"| {scene} | {gain:+.2f} |" in card
@@ -182,6 +183,20 @@ def test_detail_that_nobody_could_know_is_no_gain(tmp_path):
     assert not found.gains.verdict.is_reliable
     assert found.gains.in_words.startswith("No reliable gain, keep the base model")
     assert "No reliable gain" in (tmp_path / "run" / "MODEL_CARD.md").read_text()
+
+
+def test_each_pair_is_measured_once_for_check_and_training(lens, tmp_path, monkeypatch):
+    measured: list[str] = []
+
+    def counted(name: str):
+        measure = getattr(measures, name)
+        return lambda *photos: measured.append(name) or measure(*photos)
+
+    for name in ("find_geometry", "measure_blur"):
+        monkeypatch.setattr(measures, name, counted(name))
+    tune(lens, tmp_path / "run", steps=6)  # 12 crops of 5 pairs
+    assert sorted(measured) == ["find_geometry"] * 9 + ["measure_blur"] * 9
+    assert not (tmp_path / "run" / "cache").exists()
 
 
 def test_pairs_that_differ_by_noise_alone_are_refused(tmp_path):

@@ -13,7 +13,14 @@ from defocusfix.errors import TrainingError
 from defocusfix.pairs.blur import NOTHING_TO_TELL
 from defocusfix.pairs.find import PairFiles
 from defocusfix.pairs.report import DataReport, PairReport
-from defocusfix.training.finetuning.data import DataFacts, divided, fingerprint, scenes_to_hold_out
+from defocusfix.training.finetuning.data import (
+    DataFacts,
+    divided,
+    fingerprint,
+    scenes_for,
+    scenes_to_hold_out,
+)
+from defocusfix.training.finetuning.verdict import FEWEST_SCENES
 
 
 def checked(number: int, **known) -> PairReport:
@@ -41,7 +48,7 @@ def test_no_scene_stands_on_both_sides():
     found = facts_of(*map(checked, range(24)))
     sides = [{found.scenes[name] for name in names} for names in (found.learnt, found.held_out)]
     assert sides[0] & sides[1] == set()
-    assert [len(side) for side in sides] == [8, 4]
+    assert [len(side) for side in sides] == [7, 5]
     assert len(facts_of(*map(checked, range(24)), share=0.1).held_out) == 2
 
 
@@ -91,6 +98,18 @@ def test_some_scenes_judge_and_most_are_learnt_from(count):
     held_out = scenes_to_hold_out(count)
     assert 1 <= held_out <= count / 2
     assert held_out >= min(8, count // 3)
+
+
+@pytest.mark.parametrize(
+    ("scenes", "judges"), [(5, 2), (7, 3), (15, 6), (20, 8), (35, 8), (100, 20)]
+)
+def test_of_few_scenes_a_larger_share_judges(scenes, judges):
+    assert scenes_to_hold_out(scenes) == judges
+
+
+def test_the_fewest_scenes_for_a_verdict_are_told():
+    assert scenes_for(FEWEST_SCENES) == 7
+    assert [scenes_to_hold_out(count) for count in (6, 7)] == [2, 3]
 
 
 def test_the_fingerprint_tells_when_a_photo_came_went_or_changed(tmp_path):

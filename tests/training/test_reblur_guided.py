@@ -1,9 +1,7 @@
-"""The reblurring-guided recipe: stages, terms, who learns from what, and a run from end to end."""
+"""The reblurring-guided recipe: stages, terms, and who learns from what."""
 
 from __future__ import annotations
 
-import itertools
-import json
 import math
 from dataclasses import replace
 
@@ -16,15 +14,10 @@ from defocusfix.networks.build import build_network
 from defocusfix.networks.raft import RaftSmall
 from defocusfix.networks.reblur import PseudoTruthConfig, ReblurConfig
 from defocusfix.pairs.crops import PairSettings
-from defocusfix.training.checkpoint import read_checkpoint
-from defocusfix.training.config import TrainerConfig, read_config, read_preset, resolve_config
-from defocusfix.training.console import RunConsole
+from defocusfix.training.config import read_config, read_preset, resolve_config
 from defocusfix.training.recipe import Progress
-from defocusfix.training.recipes.reblur_guided import build
 from defocusfix.training.recipes.reblur_guided_config import Config, DeformationConfig
 from defocusfix.training.recipes.reblur_guided_stages import seed_factor
-from defocusfix.training.run_folder import RunFolder
-from defocusfix.training.trainer import Outcome, Trainer
 from defocusfix.training.weights import write_weights
 from tests.training.misaligned import write_pairs
 from tests.training.reblur_steps import built, small_config, stage_of, step_of
@@ -40,27 +33,6 @@ def pairs(tmp_path_factory):
 @pytest.fixture
 def config(pairs):
     return small_config(*pairs)
-
-
-def trainer(path, config: Config, *, resume: bool = False, seed: int = 0, clock=None, **settings):
-    torch.manual_seed(seed)
-    folder = RunFolder(path)
-    if not resume:
-        folder.begin("")
-    made = Trainer(
-        build(config),
-        TrainerConfig(**({"precision": "fp32", "log_steps": 1} | settings)),
-        folder,
-        device=torch.device("cpu"),
-        **({} if clock is None else {"clock": clock}),
-    )
-    if resume:
-        made.resume()
-    return made
-
-
-def play(made: Trainer) -> Outcome:
-    return made.run(RunConsole(made.folder, talks=False))
 
 
 def test_each_stage_lowers_its_terms_and_moves_its_modules(config):
@@ -347,46 +319,3 @@ def test_settings_that_contradict_each_other_are_refused(config):
         built(replace(config, network="unet"))
     with pytest.raises(UsageError, match="multiples of 64"):
         built(replace(config, network="focusnet-s", data=PairSettings(crop_px=96)))
-
-
-def test_a_resumed_run_equals_an_unbroken_one_to_the_last_bit(config, tmp_path):
-    config = replace(config, warm_up_reblurs=True)
-    unbroken = trainer(tmp_path / "unbroken", config)
-    assert play(unbroken) == Outcome("finished", 6)
-    ticks = itertools.count()
-    broken = trainer(tmp_path / "broken", config, clock=ticks.__next__, max_hours=10 / 3600)
-    assert play(broken).reason == "time"
-    assert 0 < read_checkpoint(tmp_path / "broken" / "last.ckpt").total_steps < 6
-    resumed = trainer(tmp_path / "broken", config, resume=True, seed=77)
-    assert play(resumed) == Outcome("finished", 6)
-    for name, module in unbroken.recipe.modules.items():
-        for key, tensor in module.state_dict().items():
-            assert torch.equal(tensor, resumed.recipe.modules[name].state_dict()[key]), key
-
-
-def test_a_run_from_end_to_end_lowers_its_losses_and_logs_each_term(config, tmp_path):
-    longer = replace(config, held_out=("02",), warm_up_epochs=6, full_epochs=6, learning_rate=3e-3)
-    made = trainer(tmp_path / "run", longer)
-
-    def losses() -> dict[str, float]:
-        """Of one batch, whatever the stage, as the deblurrer is used later."""
-        stage = stage_of(made.recipe, "full")
-        made.recipe.modules["deblurrer"].eval()
-        with torch.no_grad():
-            batch = stage.batch(1000, 0, 1)
-            outputs = stage.forward(batch, Progress("full", 0, 2))
-            return stage.turns[0].terms(outputs, batch, Progress("full", 0, 2))
-
-    before = losses()
-    made.recipe.modules["deblurrer"].train()
-    play(made)
-    after = losses()
-    assert after["to_output"] < 0.7 * before["to_output"]
-    assert after["reblur"] < 0.7 * before["reblur"]
-    rows = list(map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()))
-    row = [row for row in rows if row.get("stage") == "full"][-1]
-    assert row["reblur.weighted"] == pytest.approx(0.5 * row["reblur"])
-    weighted = [value for name, value in row.items() if name.endswith(".weighted")]
-    assert row["loss"] == pytest.approx(sum(weighted))
-    assert [row["kind"] for row in rows].count("validation") == 1
-    assert (tmp_path / "run" / "best.safetensors").is_file()

@@ -35,6 +35,7 @@ from defocusfix.training.trainer import Outcome
 from defocusfix.training.weights import read_weights
 
 SUFFIX = "-finetuned"  # of the name of the weights
+CACHE = "cache"  # in the folder of the run, until it is over
 CPU_CROP_PX, GPU_CROP_PX = 192, 256
 CPU_MEGAPIXELS, GPU_MEGAPIXELS = 3.0, 24.0  # of a look at the held-out photos
 
@@ -132,6 +133,7 @@ def _begun(
         pairing,
         report=None if checking is None else lambda pair: checking(count, pair),
         with_thumbnails=page is not None,
+        cache=folder.path / CACHE,
     )
     content = json.dumps(report.to_json(), indent=2)
     (folder.path / "data-report.json").write_text(content + "\n", "utf-8")
@@ -148,7 +150,7 @@ def _begun(
         settings,
         data,
         base,
-        cache=folder.path / "cache",
+        cache=folder.path / CACHE,
         has_gpu=has_gpu,
         seconds_gone=time.monotonic() - began,
     )

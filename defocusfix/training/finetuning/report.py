@@ -11,7 +11,7 @@ from defocusfix.evaluation.report import Row as TableRow
 from defocusfix.network_spec import NetworkSpec
 from defocusfix.training.config import RunConfig
 from defocusfix.training.console import duration
-from defocusfix.training.finetuning.data import FEW_TO_LEARN_FROM, DataFacts
+from defocusfix.training.finetuning.data import FEW_TO_LEARN_FROM, DataFacts, scenes_for
 from defocusfix.training.finetuning.held_out import Row, mean_figures
 from defocusfix.training.finetuning.verdict import FEWEST_SCENES, Look, Verdict, judge
 
@@ -122,7 +122,7 @@ def start_card(
     if len(held_out) < FEWEST_SCENES:
         lines.append(
             f"note      {_scenes(len(held_out))} held out cannot tell a gain from chance; "
-            f"{3 * FEWEST_SCENES} scenes in all would do"
+            f"{scenes_for(FEWEST_SCENES)} scenes in all would do"
         )
     return lines + [f"note      {remark}" for remark in data.remarks]
 
