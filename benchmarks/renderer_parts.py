@@ -67,6 +67,14 @@ def plain_lens(rng: np.random.Generator, largest_radius_px: float) -> LensBlur:
     return LensBlur(Aperture())
 
 
+def hard_lens(rng: np.random.Generator, largest_radius_px: float) -> LensBlur:
+    """A lens of the renderer whose blur ends at a hard edge."""
+    lens = random_lens(rng, largest_radius_px)
+    if isinstance(lens.aperture, Aperture):
+        lens = replace(lens, aperture=replace(lens.aperture, softness=0.0))
+    return lens
+
+
 def one_colour_lens(rng: np.random.Generator, largest_radius_px: float) -> LensBlur:
     """A lens of the renderer without chromatic aberration."""
     return replace(random_lens(rng, largest_radius_px), colour_shift_px=0.0)
@@ -87,7 +95,8 @@ def smaller_magnitude(rng: np.random.Generator) -> float:
 NOISELESS = {"read_noise": 0.0, "shot_noise": 0.0}
 UNSHARPENED = {"sharpening": 0.0}
 LOSSLESS = {"jpeg_quality": None}
-PLAIN = {"contrast": 0.0, "softness_px": 0.0, "highlight_gain": 1.0}
+CRISP = {"softness_px": 0.0}
+PLAIN = {"contrast": 0.0, "highlight_gain": 1.0}
 
 
 def _camera(**settings: Any) -> Patches:
@@ -97,12 +106,14 @@ def _camera(**settings: Any) -> Patches:
 WITHOUT: dict[str, Patches] = {
     "nothing": {},
     "shapes of the aperture": {(scenes, "random_lens"): plain_lens},
+    "softness of the blur": {(scenes, "random_lens"): hard_lens},
     "chromatic aberration": {(scenes, "random_lens"): one_colour_lens},
     "noise": _camera(**NOISELESS),
     "sharpening in the camera": _camera(**UNSHARPENED),
     "JPEG": _camera(**LOSSLESS),
-    "highlights, tone curve, softness": _camera(**PLAIN),
-    "the whole camera": _camera(**NOISELESS, **UNSHARPENED, **LOSSLESS, **PLAIN),
+    "softness of the camera": _camera(**CRISP),
+    "highlights and tone curve": _camera(**PLAIN),
+    "the whole camera": _camera(**NOISELESS, **UNSHARPENED, **LOSSLESS, **CRISP, **PLAIN),
     "occlusion": {(scenes, "_radii"): radii_of_one_surface},
     "radii above 10 px": {(scenes, "_magnitude"): smaller_magnitude},
 }

@@ -77,6 +77,9 @@ def evaluate(
             help="Folder of a run, or an ONNX or safetensors file. [default: focusnet-s]",
         ),
     ] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="Measure the model as `restore --best` runs it.")
+    ] = False,
     baselines: Annotated[
         bool,
         typer.Option("--baselines", help="Also measure unsharp masking and Richardson-Lucy."),
@@ -144,7 +147,7 @@ def evaluate(
     if lpips is not None and blurred is None:
         raise UsageError("--lpips goes with --input", why="the other sets are not measured by it")
     distance = None if lpips is None else _image_distance(lpips)
-    methods = _methods(model, with_baselines=baselines)
+    methods = _methods(model, is_best=best, with_baselines=baselines)
     if brackets is not None:
         report, panels = _on_brackets(brackets, methods, first, wants_sheet=sheet is not None)
     elif rendered is not None:
@@ -159,15 +162,19 @@ def evaluate(
         _write_sheet(sheet, panels)
 
 
-def _methods(model: str | None, *, with_baselines: bool) -> dict[str, Restore]:
+def _methods(model: str | None, *, is_best: bool, with_baselines: bool) -> dict[str, Restore]:
     """Every row by name: the untouched input, baselines if asked for, the model."""
     from defocusfix.evaluation.baselines import BASELINES
     from defocusfix.evaluation.protocols import Restored, untouched
     from defocusfix.restoration.restorer import open_restorer
+    from defocusfix.restoration.settings import RestoreSettings
 
-    restorer = open_restorer(model, precision="fp32")  # figures do not depend on the chip
+    settings = RestoreSettings(mirrored=is_best)
+    # Figures do not depend on the chip.
+    restorer = open_restorer(model, settings=settings, precision="fp32")
     engine = restorer.engine
-    output.say(f"model {restorer.spec.name} by {engine.name} on {engine.device} in fp32")
+    views = ", the mean of four mirrored views" if is_best else ""
+    output.say(f"model {restorer.spec.name} by {engine.name} on {engine.device} in fp32{views}")
 
     def restore(image: FloatImage) -> Restored:
         restoration = restorer(image)

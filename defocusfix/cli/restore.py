@@ -80,6 +80,7 @@ def restore(
         ),
     ] = None,
     as_json: options.Json = False,
+    best: options.Best = False,
     strength: Annotated[
         float,
         typer.Option(
@@ -226,6 +227,7 @@ def restore(
     weights = ready_weights(model, cache_dir=cache_dir, offline=offline)
     settings = RestoreSettings(
         strength=strength,
+        mirrored=best,
         protect_sharp=protect_sharp,
         keep_bokeh_px=keep_bokeh,
         scale=options.SCALES[scale],

@@ -16,6 +16,7 @@ from defocusfix.bundled import bundled_models_folder
 from defocusfix.catalogue.places import find_places
 from defocusfix.catalogue.store import Store, find_weights, is_path
 from defocusfix.engines.engine import Engine
+from defocusfix.engines.mirrored import MirroredEngine
 from defocusfix.engines.model_file import in_folder
 from defocusfix.engines.select import open_engine
 from defocusfix.errors import ModelError, UsageError
@@ -123,11 +124,12 @@ class Restorer:
             engine = opened(precision=precision)
             if engine.precision != "fp32":
                 exact = functools.partial(opened, precision="fp32")
-        self.engine: Engine = engine
         self.settings = settings or RestoreSettings()
+        view: Callable[[Engine], Engine] = MirroredEngine if self.settings.mirrored else _as_it_is
+        self.engine = view(engine)
         _check_wishes(engine, self.settings)
         self._cut = _cut(engine, self.settings)
-        self._exact = None if exact is None else functools.cache(exact)
+        self._exact = None if exact is None else functools.cache(lambda: view(exact()))
         self._pieces = 1  # into which tiles are cut since memory ran out
 
     @property
@@ -300,6 +302,10 @@ def model_file(model: str | Path | None = None) -> Path:
     name = DEFAULT_MODEL if model is None else str(model)
     bundled = bundled_models_folder() / name / MODEL_FILE
     return bundled if bundled.is_file() else find_weights(name, Store(find_places()))
+
+
+def _as_it_is(engine: Engine) -> Engine:
+    return engine
 
 
 def _check_wishes(engine: Engine, settings: RestoreSettings) -> None:

@@ -25,6 +25,9 @@ class RestoreSettings:
     scale: Scale = "auto"
     """Finest size computed: the full one (1), half (2) or a quarter (4); `auto` computes each part
     of a photo as finely as its blur needs, and leaves parts in focus alone."""
+    mirrored: bool = False
+    """Whether every tile is restored four times, mirrored along each axis and both, and the mean
+    taken: closer to the truth, for four times the time."""
     tile: int | None = None
     """Largest side of what is computed at once, in pixels; 0 for the whole photo at once, None for
     a size that suits the network."""

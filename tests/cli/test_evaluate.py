@@ -26,9 +26,11 @@ def sharpening_model(monkeypatch):
         def __call__(self, image):
             return SimpleNamespace(image=sharpen(image).image, radius_px=4 * image[..., 0])
 
-    monkeypatch.setattr(
-        "defocusfix.restoration.restorer.open_restorer", lambda model, precision: Restorer()
-    )
+    def opened(model, *, settings, precision):
+        assert (model, precision) == (None, "fp32")
+        return Restorer()
+
+    monkeypatch.setattr("defocusfix.restoration.restorer.open_restorer", opened)
 
 
 def write(path, image):

@@ -62,6 +62,14 @@ def test_a_deeper_output_is_restored_at_its_own_depth(restore, photo):
     assert (values % 257 != 0).mean() > 0.5
 
 
+def test_the_best_of_a_network_that_is_the_same_on_all_sides_is_what_it_always_gives(
+    restore, photo
+):
+    assert restore(photo.name).exit_code == 0
+    assert restore(photo.name, "--best", "-o", "best.png").exit_code == 0
+    assert (change(restore.folder / "photo_restored.png", restore.folder / "best.png") == 0).all()
+
+
 def test_a_format_keeps_the_spelling_of_a_suffix_that_fits_it(restore):
     (restore.folder / "photo.JPEG").write_bytes(samples.jpeg(samples.scene()))
     assert restore("photo.JPEG", "--format", "jpeg").exit_code == 0

@@ -16,6 +16,7 @@ from defocusfix.rendering.photos import dead_leaves
 from defocusfix.restoration import Restorer, RestoreSettings, open_restorer
 from defocusfix.restoration import restorer as restorer_module
 from tests.restoration import small_networks
+from tests.restoration.stand_in_engines import NumpyEngine
 
 
 def _picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -316,3 +317,16 @@ def test_the_bundled_weights_leave_a_sharp_picture_alone():
     restoration = open_restorer(engine="onnxruntime", device="cpu", threads=1)(sharp)
     assert np.median(restoration.radius_px) < 0.25
     assert squared_error(restoration.image, sharp) < 10**-4.5  # kept by 45 dB
+
+
+def test_mirrored_takes_the_mean_of_four_views_of_every_tile():
+    def leaning(image, coarse):
+        return image + np.linspace(-0.1, 0.1, image.shape[3]), np.array(2.0)
+
+    picture = np.full((48, 64, 3), 0.5, np.float32)
+    once, mirrored = (NumpyEngine(leaning, levels=1) for _ in range(2))
+    leans = Restorer(once)(picture).image
+    evened = Restorer(mirrored, RestoreSettings(mirrored=True))(picture).image
+    assert leans[:, 0].mean() < 0.45 < 0.55 < leans[:, -1].mean()
+    np.testing.assert_allclose(evened, picture, atol=1e-6)
+    assert len(mirrored.windows) == 4 * len(once.windows)
