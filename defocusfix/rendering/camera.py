@@ -36,18 +36,19 @@ class Camera:
 def random_camera(rng: np.random.Generator) -> Camera:
     """A plausible camera: mostly low noise, often some sharpening, JPEG on seven photos of ten.
 
-    A quarter of the photos went through a web gallery: scaled down, which halves the noise and
-    sharpens at the finest scale, and saved again, smaller.
+    Half of the photos are soft all over, from demosaicing and low-pass filters, and stay so: what
+    is softest in a photo need not be out of focus. A quarter went through a web gallery instead:
+    scaled down, which halves the noise and sharpens at the finest scale, and saved again, smaller.
     """
     noise = math.exp(rng.uniform(math.log(0.0005), math.log(0.02)))  # at mid grey, linear 0.18
     shot_share = float(rng.uniform(0.3, 0.95))
     kind = rng.random()
     sharpening, sharpening_px = 0.0, 1.0
-    lowest_quality = 70
+    lowest_quality, soft_share, softness_px = 70, 0.5, (0.2, 0.7)
     if kind < GALLERY_SHARE:
         noise /= 2
         sharpening, sharpening_px = float(rng.uniform(0.2, 2.0)), float(rng.uniform(0.4, 0.7))
-        lowest_quality = 50
+        lowest_quality, soft_share, softness_px = 50, 0.3, (0.15, 0.4)
     elif kind < GALLERY_SHARE + SHARPENED_SHARE:
         sharpening, sharpening_px = float(rng.uniform(0.1, 1.2)), float(rng.uniform(0.5, 1.3))
     return Camera(
@@ -56,7 +57,7 @@ def random_camera(rng: np.random.Generator) -> Camera:
         read_noise=noise * math.sqrt(1 - shot_share),
         shot_noise=noise**2 * shot_share / 0.18,
         noise_is_correlated=bool(rng.random() < 0.5),
-        softness_px=float(rng.uniform(0.15, 0.4)) if rng.random() < 0.3 else 0.0,
+        softness_px=float(rng.uniform(*softness_px)) if rng.random() < soft_share else 0.0,
         sharpening=sharpening,
         sharpening_px=sharpening_px,
         jpeg_quality=int(rng.integers(lowest_quality, 99)) if rng.random() < 0.7 else None,
