@@ -41,7 +41,8 @@ def render(samples: Sequence[Sample], device: torch.device) -> RenderedBatch:
     sharp, radius = all_in_focus(layers, inside)
     return RenderedBatch(
         blurred=expose(blurred, cameras, [sample.noise_seed for sample in samples]),
-        all_in_focus=to_uint8(develop(sharp, cameras)),
+        # The sensor clips this photo like the other one, before anything softens it.
+        all_in_focus=to_uint8(develop(sharp.clamp(0, 1), cameras)),
         radius_px=F.avg_pool2d(radius, 2),
     )
 
