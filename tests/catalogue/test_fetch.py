@@ -20,6 +20,7 @@ from defocusfix.catalogue.store import Store
 from defocusfix.errors import ModelError, NetworkError, OutputError
 from tests.catalogue.conftest import WEIGHTS, an_entry, hub_source
 from tests.catalogue.hub_server import COMMIT
+from tests.rights import without_roots_rights
 
 FETCH = f"""
 import sys
@@ -183,11 +184,7 @@ def test_what_is_in_a_cache_that_cannot_be_written_is_used(hub, fetching):
     hub.hub_file("someone/weights", "net.bin", WEIGHTS)
     folder = fetching(an_entry()).parent
     hub.requests.clear()
-    without_rights = ()
-    if os.geteuid() == 0:
-        if shutil.which("setpriv") is None:
-            pytest.skip("root may write anywhere, and there is no setpriv to change that")
-        without_rights = ("setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override")
+    without_rights = without_roots_rights()
     folders = [folder, folder.parent, *folder.parent.iterdir()]
     for each in folders:
         each.chmod(0o555)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 
 from defocusfix.errors import OutputError
 from defocusfix.photo.safe_write import MARK, new_file, remove_leftovers, safe_write
+from tests.rights import without_roots_rights
 
 
 def test_a_file_is_written_and_nothing_else_is_left(tmp_path):
@@ -68,6 +68,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from defocusfix.photo import safe_write
+from tests.rights import without_roots_rights
 
 folder, step = Path(sys.argv[1]), sys.argv[2]
 die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
@@ -169,11 +170,8 @@ def test_a_folder_one_may_not_write_to_is_refused_and_left_as_it_was(tmp_path):
         "    try: attempt()\n"
         "    except OutputError as error: print(error.why)\n"
     )
-    command = [sys.executable, "-c", script, str(tmp_path / "photo.jpg")]
-    if os.geteuid() == 0:
-        if shutil.which("setpriv") is None:
-            pytest.skip("root may write anywhere, and there is no setpriv to change that")
-        command = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override", *command]
+    photo = str(tmp_path / "photo.jpg")
+    command = [*without_roots_rights(), sys.executable, "-c", script, photo]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert told.splitlines() == ["permission denied"] * 3
     assert (tmp_path / "photo.jpg").read_bytes() == b"old"
