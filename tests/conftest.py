@@ -24,16 +24,6 @@ hypothesis.settings.register_profile("defocusfix", derandomize=True, deadline=No
 hypothesis.settings.load_profile("defocusfix")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let torch train before any engine is opened.
-
-    After a thousand tests with ONNX Runtime and OpenVINO in the same process, a training has ended
-    in a segmentation fault, within torch or beside it; no smaller set of tests shows it, and the
-    cause is not known. No command trains after it has opened OpenVINO.
-    """
-    items.sort(key=lambda item: "training" not in item.path.parts)
-
-
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home folder, to which every variable that names a user's folder points."""

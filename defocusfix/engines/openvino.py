@@ -8,7 +8,7 @@ some twenty tiles of bf16 and more memory.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def load_model(graph: Path | bytes, *, precision: Precision, threads: int | None
 
     Raises ModelError if it cannot be loaded, DeviceError if the processor lacks the precision.
     """
-    core = openvino.Core()
+    core = _core()
     if CAPABILITIES[precision] not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise _precision_missing(precision, "this processor has no such arithmetic")
     settings = {
@@ -101,6 +101,17 @@ def compute(request: Any, inputs: Mapping[str, FloatArray]) -> None:
     # the call before.
     request.start_async(dict(inputs), share_inputs=True)
     request.wait()
+
+
+@cache
+def _core() -> openvino.Core:
+    """The only core of this process, which keeps the processor's plugin loaded to the end.
+
+    The plugin gives the thread that loads it another stack for signal handlers, and takes it away
+    from whichever thread lets go of it last. Were that another one, the first thread's next signal,
+    such as Ctrl-C, would end the process in a segmentation fault.
+    """
+    return openvino.Core()
 
 
 def _precision_missing(precision: Precision, reason: str) -> DeviceError:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -12,6 +16,25 @@ from defocusfix.errors import DeviceError, DeviceMemoryError, ModelError  # noqa
 from tests.engines import tight_memory  # noqa: E402
 from tests.restoration import small_networks  # noqa: E402
 
+# Opens an engine here, lets another thread throw it away, and sends itself a Ctrl-C.
+DROPPED_ELSEWHERE = """
+import faulthandler, gc, os, signal, sys, threading
+from pathlib import Path
+from defocusfix.engines.openvino import OpenVinoEngine
+
+faulthandler.enable()  # as under pytest
+engines = [OpenVinoEngine(Path(sys.argv[1]), threads=1)]
+
+def drop():
+    engines.clear()
+    gc.collect()
+
+thread = threading.Thread(target=drop)
+thread.start()
+thread.join()
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGINT)
+"""
 CAPABILITIES = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 SIZES = ((32, 32), (48, 32), (16, 80), (32, 32))
 
@@ -59,7 +82,7 @@ def test_a_precision_that_the_processor_lacks_is_refused(path, monkeypatch):
         def get_property(self, device, name):
             return ["FP32"]
 
-    monkeypatch.setattr("defocusfix.engines.openvino.openvino.Core", Plain)
+    monkeypatch.setattr("defocusfix.engines.openvino._core", Plain)
     with pytest.raises(DeviceError, match="--precision bf16 was asked for") as refusal:
         OpenVinoEngine(path, precision="bf16")
     assert "fp32" in refusal.value.fix
@@ -98,6 +121,13 @@ def test_a_network_that_lacks_what_it_promises_is_refused(tmp_path):
     onnx.save(model, path)
     with pytest.raises(ModelError, match="cannot be loaded"):
         OpenVinoEngine(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
+def test_a_signal_is_survived_after_another_thread_let_an_engine_go(path):
+    command = [sys.executable, "-c", DROPPED_ELSEWHERE, str(path)]
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert (process.returncode, process.stdout) == (0, "heard\n")
 
 
 @tight_memory.needed
