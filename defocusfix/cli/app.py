@@ -29,17 +29,19 @@ EXTRAS = {
     "pillow_heif": "heif",
     "rawpy": "raw",
     "tensorboard": "tensorboard",
+    "ray": "cluster",
 }
 
 HELP = """Bring out-of-focus photos back into focus.
 
 \b
 One photo:         defocusfix restore portrait.jpg
+A folder:          defocusfix restore archive/ -o restored/
 How blurred is it: defocusfix info portrait.jpg
 How good is it:    defocusfix evaluate --input blurred --target sharp
 Your own network:  defocusfix train --help
 
-A restored photo stands beside the one it was made from, which is never changed.
+A restored photo stands beside the one it was made from, which is not changed.
 The options below may stand before or after the command.
 """
 

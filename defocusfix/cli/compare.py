@@ -10,7 +10,7 @@ import typer
 from defocusfix.cli import output
 from defocusfix.cli.options import FILES
 from defocusfix.errors import InputError, OutputError, UsageError
-from defocusfix.jobs.plan import Naming, OnExists, make_plan
+from defocusfix.jobs.plan import Naming, OnExists
 from defocusfix.jobs.treatment import COMPARISON_SUFFIXES
 
 
@@ -49,6 +49,9 @@ def compare(
             f"a comparison cannot be saved as {target}",
             fix=f"a name that ends in {' or '.join(kinds)}",
         )
+
+    from defocusfix.jobs.planning import make_plan
+
     naming = Naming(ending="_compare", suffix_of=lambda source: COMPARISON_SUFFIXES["html"])
     (item,) = make_plan([before], naming=naming, output=target, on_exists=on_exists).items
     if item.output is None or after.resolve() == item.output.resolve():

@@ -53,8 +53,9 @@ def info(
     limits = options.limits_of(max_megapixels, max_file_size)
 
     from defocusfix.jobs.inspection import inspect_photo
+    from defocusfix.jobs.recipe import restorers
 
-    restorer_for = options.restorers(
+    restorer_for = restorers(
         model, engine=engine, device=device, precision=precision, threads=threads
     )
     failed: list[tuple[Path, DefocusfixError]] = []

@@ -8,8 +8,7 @@ import typer
 
 from defocusfix.cli import options, output
 from defocusfix.cli.options import FILES, SPEED
-from defocusfix.cli.telling import Teller, raise_what_failed
-from defocusfix.jobs.plan import Naming, OnExists, make_plan
+from defocusfix.jobs.plan import Naming, OnExists
 from defocusfix.jobs.treatment import MAP_SUFFIXES, MapFormat, map_format_of
 
 
@@ -79,6 +78,9 @@ def map_defocus(
     is_file = path is not None and not (options.is_folder(target) or path.is_dir())
     map_format = map_format_of(str(path) if is_file and len(paths) == 1 else "", map_format)
     limits = options.limits_of(max_megapixels, max_file_size)
+
+    from defocusfix.jobs.planning import make_plan
+
     plan = make_plan(
         options.sources_of(paths),
         naming=Naming(ending="_defocus", suffix_of=lambda source: MAP_SUFFIXES[map_format][0]),
@@ -88,6 +90,7 @@ def map_defocus(
         on_exists=on_exists,
     )
 
+    from defocusfix.cli.telling import Teller, raise_what_failed
     from defocusfix.jobs.files import Streams
     from defocusfix.jobs.mapping import MAP_BITS, Mapping
     from defocusfix.jobs.run import run_plan

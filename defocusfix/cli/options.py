@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,11 +13,9 @@ from defocusfix.photo.limits import DEFAULT, Limits
 from defocusfix.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from defocusfix.jobs.treatment import Area
-    from defocusfix.restoration.restorer import Restorer
-    from defocusfix.restoration.settings import RestoreSettings
 
 FILES, LOOK, FORMAT, SPEED = "Files", "Look", "Format and metadata", "Speed and memory"
 WEIGHTS = "Weights"
@@ -163,37 +160,6 @@ def moved_to_front(arguments: list[str]) -> list[str]:
     options = [argument for argument in arguments[:end] if argument in ANYWHERE]
     others = [argument for argument in arguments[:end] if argument not in ANYWHERE]
     return [*options, *others, *arguments[end:]]
-
-
-def restorers(
-    model: str | Path | None,
-    *,
-    engine: str,
-    device: str,
-    precision: str,
-    threads: int | None,
-    settings: RestoreSettings | None = None,
-) -> Callable[[int], Restorer]:
-    """What opens a restorer for outputs of as many bits, and keeps it.
-
-    There are two at most, for 8 bits and for more: the choice of precision knows no others.
-    """
-
-    @cache
-    def for_depth(output_bits: int) -> Restorer:
-        from defocusfix.restoration import open_restorer
-
-        return open_restorer(
-            model,
-            settings=settings,
-            engine=engine,
-            device=device,
-            precision=precision,
-            output_bits=output_bits,
-            threads=threads,
-        )
-
-    return lambda bits: for_depth(8 if bits == 8 else 16)
 
 
 def limits_of(megapixels: float, file_gb: float) -> Limits:

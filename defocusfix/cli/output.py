@@ -44,6 +44,11 @@ def is_quiet() -> bool:
     return _manner.is_quiet
 
 
+def is_verbose() -> bool:
+    """Whether details are asked for."""
+    return _manner.is_verbose
+
+
 def is_plain() -> bool:
     """Whether stderr must stay free of colour and of anything that moves."""
     return (

@@ -83,7 +83,7 @@ class Job:
         speed = worked / self._seconds
         left = max(self.total - self.done, 0.0) / speed - (seconds - self._seconds)
         told = f"{speed:.3g} {self.unit}".rstrip()
-        return f"{amounts}, {told}/s, {_clock_time(max(left, 0.0))} left"
+        return f"{amounts}, {told}/s, {clock_time(max(left, 0.0))} left"
 
 
 class Lines:
@@ -143,7 +143,7 @@ def _amount(value: float) -> str:
     return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"
 
 
-def _clock_time(seconds: float) -> str:
+def clock_time(seconds: float) -> str:
     """Seconds as m:ss, from an hour on as h:mm:ss."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -8,11 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from defocusfix.cli import options, output
+from defocusfix.cli import folder_options, options, output
 from defocusfix.cli.options import FILES, FORMAT, LOOK, SPEED
-from defocusfix.cli.telling import Teller, raise_what_failed
 from defocusfix.errors import UsageError
-from defocusfix.jobs.plan import Naming, OnExists, Plan, make_plan
+from defocusfix.jobs.plan import Naming, OnExists
 from defocusfix.jobs.treatment import (
     COMPARISON_SUFFIXES,
     MAP_SUFFIXES,
@@ -30,8 +29,8 @@ def restore(
         list[str],
         typer.Argument(
             metavar="PATH...",
-            help="Photos: JPEG, PNG, TIFF, WebP, AVIF, BMP, JPEG 2000; HEIC and camera raw with "
-            "the extras heif and raw. - is standard input.",
+            help="Photos, or folders of them: JPEG, PNG, TIFF, WebP, AVIF, BMP, JPEG 2000; HEIC "
+            "and camera raw with the extras heif and raw. - is standard input.",
         ),
     ],
     target: Annotated[
@@ -41,16 +40,20 @@ def restore(
             "-o",
             metavar="PATH",
             rich_help_panel=FILES,
-            help="File for one photo, folder for several, or - for standard output. "
-            "Without it: NAME_restored beside each photo.",
+            help="File for one photo, folder for several, in which the photos of a folder lie as "
+            "they do there, or - for standard output. Without it: NAME_restored beside each photo.",
         ),
     ] = None,
+    in_place: folder_options.InPlaceWish = False,
+    no_backup: folder_options.NoBackup = False,
     on_exists: Annotated[
-        OnExists,
+        OnExists | None,
         typer.Option(
-            rich_help_panel=FILES, help="What to do about an output that is there already."
+            rich_help_panel=FILES,
+            help="What to do about an output that is there already, and not as an earlier run of "
+            "a folder left it. [default: skip for folders, else error]",
         ),
-    ] = OnExists.ERROR,
+    ] = None,
     map_target: Annotated[
         str | None,
         typer.Option(
@@ -132,6 +135,18 @@ def restore(
             "place what its blur needs, and nothing where it is in focus.",
         ),
     ] = "auto",
+    recursive: folder_options.Recursive = True,
+    include: folder_options.Include = None,
+    exclude: folder_options.Exclude = None,
+    dry_run: folder_options.DryRun = False,
+    resume: folder_options.Resume = True,
+    retry_failed: folder_options.RetryFailed = False,
+    verify: folder_options.Verify = False,
+    fail_fast: folder_options.FailFast = False,
+    report: folder_options.ReportFile = None,
+    is_watch: folder_options.Watch = False,
+    shard: folder_options.ShardText = None,
+    cluster: folder_options.On = None,
     model: options.Model = None,
     cache_dir: options.CacheDir = None,
     offline: options.Offline = False,
@@ -171,6 +186,7 @@ def restore(
     device: options.Device = "auto",
     precision: options.PrecisionChoice = "auto",
     threads: options.Threads = None,
+    jobs: folder_options.Jobs = None,
     tile: Annotated[
         int | None,
         typer.Option(
@@ -185,8 +201,9 @@ def restore(
 ) -> None:
     """Bring out-of-focus photos back into focus.
 
-    A photo you give is never changed. The restored one has the same format, depth, colours and
-    metadata, and stands upright.
+    A photo you give is never changed, unless you say --in-place. The restored one has the same
+    format, depth, colours and metadata, and stands upright. A folder can be stopped and gone on
+    with at any time: the same command does what is not done yet.
 
     Examples:
 
@@ -197,6 +214,8 @@ def restore(
       defocusfix restore portrait.jpg --keep-bokeh 12 --compare html
 
       defocusfix restore *.tif -o restored/ --map
+
+      defocusfix restore archive/ -o restored/ --report report.html
     """
     if as_json and target == options.STREAM:
         raise options.two_on_stdout()
@@ -216,63 +235,88 @@ def restore(
     )
     if map_target is None and map_format is not None:
         raise UsageError("--map-format says of which kind a map is", fix="add --map")
-    plan = _plan(paths, target, map_target, treatment, on_exists)
+    if no_backup and not in_place:
+        raise UsageError("--no-backup is about photos that are replaced", fix="add --in-place")
+    if is_watch and dry_run:
+        raise UsageError("--watch and --dry-run contradict each other", fix="leave one of them out")
+    if in_place and crop:
+        raise UsageError("--crop would put a part of the photo in its place", fix="leave one out")
 
+    from defocusfix.cli.search import Search
+    from defocusfix.jobs.folders import FolderChoice
+    from defocusfix.jobs.planning import InPlace
+
+    search = Search(
+        sources=options.sources_of(paths),
+        naming=_naming(map_target, treatment),
+        choice=FolderChoice(recursive, tuple(include or ()), tuple(exclude or ())),
+        output=options.output_of(target),
+        is_folder=options.is_folder(target),
+        to_stdout=target == options.STREAM,
+        in_place=InPlace(keeps_backup=not no_backup) if in_place else None,
+        on_exists=on_exists,
+        shard=shard,
+    )
+    if is_watch and (not search.folders or len(search.folders) < len(search.sources)):
+        raise UsageError(
+            "--watch waits for photos in folders, and only for them", fix="name folders"
+        )
+    plan = None if is_watch else search.plan()
+
+    from defocusfix.cli.batch import Course, carry_out, watch
     from defocusfix.cli.weights import ready_weights
-    from defocusfix.jobs.files import Streams
-    from defocusfix.jobs.restoring import Restoring
-    from defocusfix.jobs.run import run_plan
+    from defocusfix.jobs.recipe import Recipe
     from defocusfix.restoration import RestoreSettings
 
-    weights = ready_weights(model, cache_dir=cache_dir, offline=offline)
-    settings = RestoreSettings(
-        strength=strength,
-        mirrored=best,
-        protect_sharp=protect_sharp,
-        keep_bokeh_px=keep_bokeh,
-        scale=options.SCALES[scale],
-        tile=tile,
-    )
-
-    work = Restoring(
-        treatment,
-        options.restorers(
-            weights,
-            engine=engine,
-            device=device,
-            precision=precision,
-            threads=threads,
-            settings=settings,
+    recipe = Recipe(
+        treatment=treatment,
+        settings=RestoreSettings(
+            strength=strength,
+            mirrored=best,
+            protect_sharp=protect_sharp,
+            keep_bokeh_px=keep_bokeh,
+            scale=options.SCALES[scale],
+            tile=tile,
         ),
-        Streams(output.standard_input, output.data_bytes),
+        model=ready_weights(model, cache_dir=cache_dir, offline=offline),
+        engine=engine,
+        device=device,
+        precision=precision,
+        threads=threads,
         may_overwrite=on_exists is OnExists.OVERWRITE,
     )
-    is_demanded = (engine, device, precision) != ("auto", "auto", "auto")
-    with Teller("Restoring", is_demanded=is_demanded, as_json=as_json) as teller:
-        finished = run_plan(plan, work, teller)
-    raise_what_failed(finished, len(plan.items), "restored")
+    course = Course(
+        recipe=recipe,
+        is_demanded=(engine, device, precision) != ("auto", "auto", "auto"),
+        as_json=as_json,
+        home=search.home,
+        folders=search.folders,
+        on_exists=on_exists or OnExists.SKIP,
+        with_map=map_target is not None,
+        resumes=resume,
+        retries_failed=retry_failed,
+        verifies=verify,
+        fails_fast=fail_fast,
+        cluster=cluster,
+        report=report,
+        jobs=jobs,
+    )
+    if plan is None:
+        watch(course, search.find, search.plan, is_in_place=in_place)
+    elif dry_run:
+        from defocusfix.cli.dry_run import foretell
+
+        foretell(plan, course)
+    else:
+        carry_out(plan, course)
 
 
-def _plan(
-    paths: list[str],
-    target: str | None,
-    map_target: str | None,
-    treatment: Treatment,
-    on_exists: OnExists,
-) -> Plan:
+def _naming(map_target: str | None, treatment: Treatment) -> Naming:
     from defocusfix.jobs.restoring import output_suffix
 
-    naming = Naming(
+    return Naming(
         suffix_of=partial(output_suffix, treatment),
         map_suffix=None if map_target is None else MAP_SUFFIXES[treatment.map_format][0],
         map_output=Path(map_target) if map_target else None,
         comparison_suffix=treatment.comparison and COMPARISON_SUFFIXES[treatment.comparison],
-    )
-    return make_plan(
-        options.sources_of(paths),
-        naming=naming,
-        output=options.output_of(target),
-        is_folder=options.is_folder(target),
-        to_stdout=target == options.STREAM,
-        on_exists=on_exists,
     )

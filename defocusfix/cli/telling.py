@@ -1,13 +1,17 @@
-"""How a run is told while it goes on: a bar and a line for each photo, or JSON for programs."""
+"""How a run is told while it goes on: bars, and a line for each photo, or JSON for programs."""
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import NoReturn, Self
+from pathlib import Path
+from typing import Self
 
 from defocusfix.cli import output
+from defocusfix.cli.batch_progress import BatchDisplay, track_batch
 from defocusfix.cli.progress import Advance, track
+from defocusfix.cli.summary import reason_of, summary
 from defocusfix.errors import PartialError
 from defocusfix.jobs.events import (
     Event,
@@ -15,34 +19,58 @@ from defocusfix.jobs.events import (
     Method,
     PhotoDone,
     PhotoFailed,
+    PhotoSkipped,
     PhotoStarted,
     Progress,
+    SkipReason,
     Started,
 )
+from defocusfix.jobs.plan import Item
+from defocusfix.jobs.tally import Kind, Tally
 
 FULL_PRECISION = "fp32"
 LONGEST_NAME = 28  # characters of a photo's name beside a bar
-MOST_NAMES = 3  # named in a note that is true of several photos
+MOST_TOLD_EACH = 20  # photos of a batch that get a line each without --verbose
+MOST_NAMES = 20  # in an error about several photos
 SIZES = {1: "full size", 2: "half size", 4: "quarter size", 0: "left as it was"}
+SKIPPED = {
+    SkipReason.DONE: "done before",
+    SkipReason.EXISTS: "there already",
+    SkipReason.CLAIMED: "being done by another run",
+}
 
 
 @dataclass(slots=True)
 class Teller:
-    """Tells of the events of one run, as text on stderr or as JSON on stdout.
+    """Tells of the events of a run, or of several in turn, on stderr, or as JSON on stdout.
+
+    A single photo gets a bar and a line. A batch gets a bar for all and one for the present photo,
+    a line for each photo if there are few or --verbose was given, and a summary at the end, in
+    which each kind of warning stands once. What is kept until then does not grow with the photos.
 
     verb: what is done to each photo, as in "Restoring". is_demanded: whether engine, device or
-    precision were asked for, or else chosen here.
+    precision were asked for, or else chosen here. megapixels: of all photos together; None if that
+    is not known. details: what holds the failures that the screen has no room for, such as the
+    report or the folder of the journal; None if nothing does.
     """
 
     verb: str
     is_demanded: bool
     as_json: bool
+    megapixels: float | None = None
+    details: Path | None = None
     _n_photos: int = 0
-    _n_begun: int = 0
+    _tells_each: bool = True
     _bars: ExitStack = field(default_factory=ExitStack)
-    _advance: Advance | None = None
+    _advance: Advance | None = None  # the bar of a single photo
+    _batch: BatchDisplay | None = None
     _megapixels: float = 0.0
-    _said: dict[str, list[str]] = field(default_factory=dict)
+    _under_way: dict[Item, float] = field(default_factory=dict)  # computed or saved: megapixels
+    _begun_last: Item | None = None
+    _skipped: Counter[SkipReason] = field(default_factory=Counter)
+    _methods: set[str] = field(default_factory=set)
+    _warnings: Tally = field(default_factory=Tally)
+    _notes: Tally = field(default_factory=Tally)
 
     def __call__(self, event: Event) -> None:
         """Tell of one event."""
@@ -54,17 +82,18 @@ class Teller:
                 self._start(event)
             case PhotoStarted():
                 self._begin(event)
-            case Progress() if self._advance is not None:
-                self._advance(event.share * self._megapixels)
+            case Progress():
+                self._go_on(event)
             case PhotoDone():
                 self._end(event)
+            case PhotoSkipped():
+                self._skip(event.item, event.reason)
+                self._settle(event.item)
             case PhotoFailed():
-                self.close()
-                if self._n_photos > 1:
-                    output.warn(str(event.error))
+                self._fail(event)
             case Finished():
                 self.close()
-                self._tell_notes()
+                self._finish(event)
 
     def __enter__(self) -> Self:
         return self
@@ -73,30 +102,79 @@ class Teller:
         self.close()
 
     def close(self) -> None:
-        """Take the bar away."""
-        self._advance = None
+        """Take the bars away."""
+        self._advance = self._batch = None
         self._bars.close()
 
     def _start(self, event: Started) -> None:
         self._n_photos = len(event.items)
+        self._tells_each = self._n_photos <= MOST_TOLD_EACH or output.is_verbose()
+        self._skipped, self._warnings, self._notes = Counter(), Tally(), Tally()
+        self._under_way.clear()
+        is_batch = self._n_photos > 1 and any(not item.is_skipped for item in event.items)
+        if is_batch:
+            bars = track_batch(self.verb, self._n_photos, self.megapixels)
+            self._batch = self._bars.enter_context(bars)
         for item in event.items:
             if item.is_skipped:
-                output.say(f"{item.output} is there already")
+                self._skip(item, SkipReason.EXISTS)
+                self._settle(item)
 
     def _begin(self, event: PhotoStarted) -> None:
-        self.close()
-        self._n_begun += 1
+        name = event.item.name if event.item.source is None else event.item.source.name
+        words = self._in_words(event.method)
+        if self._tells_each:
+            output.detail(f"{event.item.name}: {words}")
+        elif words not in self._methods:
+            output.say(words)
+        self._methods.add(words)
+        self._under_way[event.item] = event.megapixels
+        self._begun_last = event.item
         self._megapixels = event.megapixels
-        label = self.verb
-        if self._n_photos > 1:
-            name = event.item.name if event.item.source is None else event.item.source.name
-            label += f" {_shortened(name)} ({self._n_begun} of {self._n_photos})"
-        output.detail(f"{event.item.name}: {self._in_words(event.method)}")
-        self._advance = self._bars.enter_context(track(label, event.megapixels, "MP"))
+        if self._batch is not None:
+            self._batch.begin(_shortened(name), event.megapixels)
+        elif self._n_photos <= 1:
+            self._advance = self._bars.enter_context(track(self.verb, event.megapixels, "MP"))
+
+    def _go_on(self, event: Progress) -> None:
+        if self._batch is not None and event.item == self._begun_last:
+            self._batch.advance(event.share)
+        elif self._batch is not None:
+            self._batch.aside(event.share, self._under_way.get(event.item, 0.0))
+        elif self._advance is not None:
+            self._advance(event.share * self._megapixels)
+
+    def _skip(self, item: Item, reason: SkipReason) -> None:
+        self._skipped[reason] += 1
+        if self._tells_each:
+            shown = item.output if reason is SkipReason.EXISTS else item.name
+            output.say(f"{shown} is {SKIPPED[reason]}")
+
+    def _fail(self, event: PhotoFailed) -> None:
+        if self._n_photos <= 1:
+            self.close()
+        elif self._tells_each:
+            output.warn(str(event.error))
+        self._settle(event.item, has_failed=True)
+
+    def _settle(self, item: Item, *, has_failed: bool = False) -> None:
+        """Count a photo that needs nothing more."""
+        was_begun = self._under_way.pop(item, None) is not None
+        if self._batch is not None:
+            self._batch.settle(was_begun=was_begun, has_failed=has_failed)
 
     def _end(self, event: PhotoDone) -> None:
-        if self._n_begun == self._n_photos:
+        if self._n_photos <= 1:
             self.close()
+        self._settle(event.item)
+        if self._tells_each:
+            self._tell_done(event)
+        for warning in event.warnings:
+            self._warnings.add(warning, _called(event.item))
+        for note in event.notes:
+            self._notes.add(note, _called(event.item))
+
+    def _tell_done(self, event: PhotoDone) -> None:
         picture, seconds = event.picture, event.seconds
         facts = [
             f"{picture.width} x {picture.height} ({picture.megapixels:.1f} MP), {picture.bits}-bit",
@@ -111,10 +189,6 @@ class Teller:
                 output.detail(f"{path}: written too")
         if event.scales:
             output.detail("computed: " + ", ".join(_share(*part) for part in event.scales.items()))
-        for warning in event.warnings:
-            self._said.setdefault(f"warning: {warning}", []).append(event.item.name)
-        for note in event.notes:
-            self._said.setdefault(f"note: {note}", []).append(event.item.name)
 
     def _in_words(self, method: Method) -> str:
         """What computes, and why that and nothing else."""
@@ -130,41 +204,64 @@ class Teller:
             f"{method.model}, {method.engine} on {method.device} in {method.precision} ({reason})"
         )
 
-    def _tell_notes(self) -> None:
-        """Say each note once, with the photos it is true of."""
-        for text, names in self._said.items():
-            kind, _, words = text.partition(": ")
-            others = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-            whole = f"{', '.join(names[:MOST_NAMES])}{others}: {words}"
-            if kind == "warning":
-                output.warn(whole)
-            else:
-                output.say(f"note: {whole}")
+    def _finish(self, event: Finished) -> None:
+        """Say each kind of warning once, with photos it is true of, and what became of all."""
+        for kind in self._warnings:
+            output.warn(_of_photos(kind))
+        for kind in self._notes:
+            output.say(f"note: {_of_photos(kind)}")
+        if self._n_photos > 1:
+            for line in summary(event, self._skipped):
+                output.say(line)
+        if self._n_photos > MOST_TOLD_EACH:
+            self._list_failures(event.failed)
+
+    def _list_failures(self, failed: tuple[PhotoFailed, ...]) -> None:
+        for failure in failed[:MOST_TOLD_EACH]:
+            output.say(f"  {reason_of(failure)}")
+        n_more = len(failed) - MOST_TOLD_EACH
+        if n_more > 0:
+            place = "" if self.details is None else f"; {self.details} has all"
+            output.say(f"  and {n_more:,} more{place}")
 
 
-def raise_what_failed(finished: Finished, n_photos: int, done_to: str) -> None:
+def raise_what_failed(
+    finished: Finished,
+    n_photos: int,
+    done_to: str,
+    *,
+    fix: str = "the others are done; --on-exists skip leaves them out next time",
+) -> None:
     """Raise for photos that failed: PartialError if others are done, else of the first one's class.
 
-    done_to: what could not be done to them, as in "restored".
+    done_to: what could not be done to them, as in "restored". fix: what to try if some failed.
     """
     failed = finished.failed
     if not failed:
         return
     if n_photos == 1:
         raise failed[0].error
-    _raise_for_many(finished, n_photos, done_to)
-
-
-def _raise_for_many(finished: Finished, n_photos: int, done_to: str) -> NoReturn:
-    failed = finished.failed
-    names = ", ".join(failure.item.name for failure in failed)
+    names = [_called(failure.item) for failure in failed[:MOST_NAMES]]
+    n_more = len(failed) - len(names)
+    why = ", ".join(names) + (f" and {n_more:,} more" if n_more else "")
     if len(failed) < n_photos:
         raise PartialError(
-            f"{len(failed)} of {n_photos} photos could not be {done_to}",
-            why=names,
-            fix="the others are done; --on-exists skip leaves them out next time",
+            f"{len(failed)} of {n_photos} photos could not be {done_to}", why=why, fix=fix
         )
-    raise type(failed[0].error)(f"none of the {n_photos} photos could be {done_to}", why=names)
+    raise type(failed[0].error)(f"none of the {n_photos} photos could be {done_to}", why=why)
+
+
+def _of_photos(kind: Kind) -> str:
+    """What was said, behind the photos it was said of."""
+    names = ", ".join(kind.names)
+    if kind.n_photos == len(kind.names):
+        return f"{names}: {kind.text}"
+    return f"{kind.n_photos:,} photos ({names}, ...): {kind.text}"
+
+
+def _called(item: Item) -> str:
+    """What a photo is called in a batch."""
+    return item.key or item.name
 
 
 def _shortened(name: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 CPU_FOLDER = Path("/sys/devices/system/cpu")
 QUOTA_FILE = Path("/sys/fs/cgroup/cpu.max")
+MOST_UNASKED = 4  # photos in work at once; each takes memory of its own
 
 
 def physical_cores() -> int:
@@ -22,6 +23,23 @@ def physical_cores() -> int:
         processors = set(range(os.cpu_count() or 1))
     cores = {_siblings(processor) for processor in processors}
     return max(1, min(len(cores), _quota()))
+
+
+def shared_out(n_photos: int, *, jobs: int | None = None, threads: int | None = None) -> list[int]:
+    """How many threads each of the photos gets that are computed on the CPU at the same time.
+
+    n_photos: in all. jobs: photos at the same time; None for as many as pay: one thread each, up to
+    `MOST_UNASKED` photos, and only if every job gets two of them, since a last photo has no more
+    threads than the others. threads: of all jobs together; None for one per physical core.
+    Raises ValueError for less than one job or thread.
+    """
+    threads = physical_cores() if threads is None else threads
+    if threads < 1 or (jobs is not None and jobs < 1):
+        raise ValueError(f"{jobs} jobs on {threads} threads")
+    if jobs is None:
+        jobs = min(threads, MOST_UNASKED, n_photos // 2)
+    jobs = max(1, min(jobs, n_photos))
+    return [max(1, threads * (n + 1) // jobs - threads * n // jobs) for n in range(jobs)]
 
 
 def is_rationed() -> bool:

@@ -28,6 +28,11 @@ HINT = "INFERENCE_PRECISION_HINT"
 THEIR_NAMES: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 CAPABILITIES: dict[Precision, str] = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16"}
 
+# The binding makes its tables of element types when they are first needed, and lets other threads
+# run meanwhile. Two threads whose first calls met there would wait for each other for ever (seen
+# in 1 of 15 starts with 2026.4.1), so they are made here, where imports admit one thread only.
+openvino.Tensor(np.zeros(1, np.float32)).data.copy()
+
 
 class OpenVinoEngine:
     """One ONNX file with a `NetworkSpec` in its metadata or beside it, compiled for this processor.

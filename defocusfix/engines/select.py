@@ -138,6 +138,17 @@ def ways(
     return [way for way in offered if way.precision == "fp32" or _pays(way, output_bits)]
 
 
+def likely_device(
+    *, engine: str = "auto", device: str = "auto", precision: str = "auto", output_bits: int = 8
+) -> str:
+    """The device that `open_engine` will first try to compute on, told without opening anything.
+
+    The arguments are those of `open_engine`. Raises what `ways` raises.
+    """
+    suitable = ways(engine=engine, device=device, precision=precision, output_bits=output_bits)
+    return next((way.device for way in suitable if absence(way) is None), "cpu")
+
+
 def open_way(path: Path, way: Way, *, threads: int | None = None) -> Engine:
     """Load a file of weights to be run in just this way; the arguments are those of `open_engine`.
 

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from defocusfix.figures.most_changed import most_changed
+
 Picture = npt.NDArray[np.uint8]
 
 PANEL_WIDTH_PX: Final = 900
@@ -31,7 +33,7 @@ def before_after(before: Picture, after: Picture) -> Picture:
         raise ValueError(f"two sizes: {before.shape} and {after.shape}")
     rows = [("", _fitted(before), _fitted(after))]
     if before.shape[1] > PANEL_WIDTH_PX:
-        y, x = _most_changed(before, after)
+        y, x = most_changed(before, after, CROP_HEIGHT_PX, PANEL_WIDTH_PX)
         place = np.s_[y : y + CROP_HEIGHT_PX, x : x + PANEL_WIDTH_PX]
         rows.append((", 100 %", before[place], after[place]))
     return _sheet(rows)
@@ -44,21 +46,6 @@ def _fitted(picture: Picture) -> Picture:
         return picture
     size = (PANEL_WIDTH_PX, max(1, round(height * PANEL_WIDTH_PX / width)))
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _most_changed(before: Picture, after: Picture) -> tuple[int, int]:
-    """Top and left of the crop with the largest sum of differences, to an eighth of its size."""
-    height, width = before.shape[:2]
-    step_y, step_x = CROP_HEIGHT_PX // 8, PANEL_WIDTH_PX // 8
-    small = (max(1, width // step_x), max(1, height // step_y))
-    difference = cv2.absdiff(before, after).max(axis=2)
-    cells = cv2.resize(difference, small, interpolation=cv2.INTER_AREA).astype(np.float32)
-    # One value for each crop that starts at a cell: the mean over the 8 x 8 cells it covers.
-    change = cv2.boxFilter(cells, -1, (8, 8), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
-    cell_y, cell_x = np.unravel_index(int(change.argmax()), change.shape)
-    top = min(int(cell_y) * height // small[1], max(height - CROP_HEIGHT_PX, 0))
-    left = min(int(cell_x) * width // small[0], max(width - PANEL_WIDTH_PX, 0))
-    return top, left
 
 
 def _sheet(rows: list[tuple[str, Picture, Picture]]) -> Picture:

@@ -43,14 +43,14 @@ def write_comparison(
 
 
 def _side_by_side(before: Photo, after: Photo) -> bytes:
-    sheet = before_after(_picture(before), _picture(after))
+    sheet = before_after(viewable(before), viewable(after))
     return encode_photo(Photo(sheet, PngCoding(), icc_profile=_profile(before)))
 
 
 def _page(before: Photo, after: Photo, title: str, facts: str) -> bytes:
     files = []
     for photo in (before, after):
-        picture = _fitted(_picture(photo))
+        picture = _fitted(viewable(photo))
         shown = Photo(picture, PngCoding(), icc_profile=_profile(photo))
         files.append(encode_photo(converted(shown, "jpeg", quality=PAGE_QUALITY)))
     height, width = picture.shape[:2]
@@ -62,7 +62,7 @@ def _page(before: Photo, after: Photo, title: str, facts: str) -> bytes:
     return page.encode()
 
 
-def _picture(photo: Photo) -> npt.NDArray[np.uint8]:
+def viewable(photo: Photo) -> npt.NDArray[np.uint8]:
     """The photo as (H, W, 3) with 8 bits, on white where it is transparent."""
     pixels = with_depth(photo.pixels, np.uint8)
     if pixels.shape[2] == 1:

@@ -1,5 +1,7 @@
 """What happens while a plan is carried out, as data; this file is the schema of `--json`.
 
+`docs/json-events.md` explains every key, and a test holds it to what is written here.
+
 Every event is one JSON object on one line with `schema`, raised whenever a key changes its meaning
 or goes away, and `event`. New keys and new events may come at any time.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import ClassVar
 
@@ -93,9 +96,9 @@ class Started:
 
     def to_json(self) -> dict[str, object]:
         """The event as one JSON object."""
-        return _stamped(
+        return stamped(
             self.event,
-            {"program": self.program, "photos": [_files(item) for item in self.items]},
+            {"program": self.program, "photos": [files_told(item) for item in self.items]},
         )
 
 
@@ -113,8 +116,8 @@ class PhotoStarted:
 
     def to_json(self) -> dict[str, object]:
         """The event as one JSON object."""
-        facts = {**_files(self.item), **self.picture.to_json(), **self.method.to_json()}
-        return _stamped(self.event, facts)
+        facts = {**files_told(self.item), **self.picture.to_json(), **self.method.to_json()}
+        return stamped(self.event, facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ class Progress:
 
     def to_json(self) -> dict[str, object]:
         """The event as one JSON object."""
-        return _stamped(self.event, {"input": self.item.name, "done": round(self.done, 4)})
+        return stamped(self.event, {"input": self.item.name, "done": round(self.done, 4)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +162,10 @@ class PhotoDone:
 
     def to_json(self) -> dict[str, object]:
         """The event as one JSON object."""
-        return _stamped(
+        return stamped(
             self.event,
             {
-                **_files(self.item),
+                **files_told(self.item),
                 **self.picture.to_json(),
                 **self.method.to_json(),
                 "seconds": round(self.seconds, 3),
@@ -174,6 +177,32 @@ class PhotoDone:
         )
 
 
+class SkipReason(Enum):
+    """Why a photo needs no work."""
+
+    DONE = "done"
+    """An earlier run finished it, or another one just now; photo, settings and output are the
+    same since."""
+    EXISTS = "exists"
+    """There is an output that the journal does not know, and it stays."""
+    CLAIMED = "claimed"
+    """Another run is at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoSkipped:
+    """A photo was left as it is, when its turn came."""
+
+    event: ClassVar[str] = "photo_skipped"
+
+    item: Item
+    reason: SkipReason
+
+    def to_json(self) -> dict[str, object]:
+        """The event as one JSON object."""
+        return stamped(self.event, {**files_told(self.item), "reason": self.reason.value})
+
+
 @dataclass(frozen=True, slots=True)
 class PhotoFailed:
     """A photo could not be read, restored or saved; the next one is begun."""
@@ -182,10 +211,13 @@ class PhotoFailed:
 
     item: Item
     error: DefocusfixError
+    is_earlier: bool = False
+    """Whether it failed in an earlier run and was not tried again."""
 
     def to_json(self) -> dict[str, object]:
         """The event as one JSON object."""
-        return _stamped(self.event, {"input": self.item.name, **error_to_json(self.error)})
+        facts = {"input": self.item.name, **error_to_json(self.error)}
+        return stamped(self.event, {**facts, **({"earlier": True} if self.is_earlier else {})})
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,23 +228,36 @@ class Finished:
 
     n_done: int
     n_skipped: int
+    """Needed no work, because they were done or their output was there."""
     failed: tuple[PhotoFailed, ...]
+    """Now, or in an earlier run and not tried again."""
     seconds: float
+    n_claimed: int = 0
+    """Left to another run that was at them to the end."""
+    n_left: int = 0
+    """Not begun or not finished, because the run was stopped."""
+    megapixels: float = 0.0
+    """Computed for all that are done."""
 
     def to_json(self) -> dict[str, object]:
         """The event as one JSON object."""
-        return _stamped(
+        return stamped(
             self.event,
             {
                 "done": self.n_done,
                 "skipped": self.n_skipped,
+                "claimed": self.n_claimed,
                 "failed": len(self.failed),
+                "left": self.n_left,
+                "megapixels": round(self.megapixels, 3),
                 "seconds": round(self.seconds, 3),
             },
         )
 
 
-Event = Started | PhotoStarted | Progress | PhotoDone | PhotoFailed | Finished
+Settled = PhotoSkipped | PhotoFailed
+"""What is told of a photo that needs no work in this run."""
+Event = Started | PhotoStarted | Progress | PhotoDone | PhotoSkipped | PhotoFailed | Finished
 
 
 def error_to_json(error: DefocusfixError) -> dict[str, object]:
@@ -226,17 +271,20 @@ def error_to_json(error: DefocusfixError) -> dict[str, object]:
     }
 
 
-def _stamped(event: str, facts: Mapping[str, object]) -> dict[str, object]:
+def stamped(event: str, facts: Mapping[str, object]) -> dict[str, object]:
+    """The facts of an event as one JSON object."""
     return {"schema": SCHEMA, "event": event, **facts}
 
 
-def _files(item: Item) -> dict[str, object]:
+def files_told(item: Item) -> dict[str, object]:
     """The files of an item; standard input and output are "-"."""
     files = {"input": _path(item.source), "output": _path(item.output)}
     if item.map_output is not None:
         files["map"] = _path(item.map_output)
     if item.comparison_output is not None:
         files["comparison"] = _path(item.comparison_output)
+    if item.backup_output is not None:
+        files["backup"] = _path(item.backup_output)
     return {**files, **({"skipped": True} if item.is_skipped else {})}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +20,14 @@ from defocusfix.photo.convert import DTYPES, FORMATS, TARGETS, WRITTEN_AS, conve
 from defocusfix.photo.limits import Limits
 from defocusfix.photo.photo import Photo
 from defocusfix.photo.read import read_photo
-from defocusfix.photo.write import SUFFIXES, encode_photo, format_of, write_photo
+from defocusfix.photo.replace import Version, check_replaceable
+from defocusfix.photo.suffixes import SUFFIXES, format_of
+from defocusfix.photo.write import encode_photo, replace_with_photo, write_photo
 from defocusfix.restoration.defocus_map import DefocusMap
 from defocusfix.restoration.restorer import Restoration, Restorer
+
+if TYPE_CHECKING:
+    from defocusfix.jobs.report_pictures import PictureStore
 
 FloatImage = npt.NDArray[np.float32]
 RestorerFor = Callable[[int], Restorer]
@@ -35,6 +41,7 @@ LARGEST_STRETCH = 1.02  # a mask whose sides relate otherwise was not painted fo
 class Restoring:
     """Restores the photos of a plan.
 
+    pictures: keeps what a page of the batch shows of each photo; None if there is no page.
     Raises InputError if the mask cannot be read.
     """
 
@@ -45,11 +52,14 @@ class Restoring:
         streams: Streams,
         *,
         may_overwrite: bool,
+        pictures: PictureStore | None = None,
     ) -> None:
         self._treatment = treatment
+        self._pictures = pictures
         self._restorer_for = restorer_for
         self._streams = streams
         self._may_overwrite = may_overwrite
+        self._versions: dict[Path, Version] = {}  # of photos to be replaced, as they were read
         self._mask = None if treatment.mask is None else read_mask(treatment.mask, treatment.limits)
 
     @property
@@ -67,6 +77,9 @@ class Restoring:
 
     def read(self, item: Item) -> Photo:
         """The photo, at the greater of its depth and that of the output."""
+        if item.is_in_place and item.output is not None:
+            _check_format_stays(item.output, self._treatment)
+            self._versions[item.output] = check_replaceable(item.output)
         photo = read_item(item, self._treatment.limits, self._streams)
         target = self._target(photo)
         _check_suffix(item, photo, FORMATS.get(target or "", target) or photo.format)
@@ -103,7 +116,7 @@ class Restoring:
             area=area,
             report=report,
             # Nobody looks at the photo as it was, unless it is shown beside the restored one.
-            in_place=area is None and item.comparison_output is None,
+            in_place=area is None and item.comparison_output is None and self._pictures is None,
         )
         found = restoration.defocus_map
         return Computed(
@@ -132,6 +145,7 @@ class Restoring:
         """Write map and comparison, and the photo last: if it is there, everything is."""
         before = photo if self._treatment.area is None else photo.cropped(*self._treatment.area)
         restored = before.with_pixels(restoration.pixels)
+        may_overwrite = self._may_overwrite or item.replaces
         # What these modules draw with takes 200 ms to import, for which no plain restoration waits.
         if item.map_output is not None and restoration.defocus_map is not None:
             from defocusfix.jobs.map_file import write_map
@@ -141,7 +155,7 @@ class Restoring:
                 restoration.defocus_map,
                 item.map_output,
                 self._treatment.map_format,
-                may_overwrite=self._may_overwrite,
+                may_overwrite=may_overwrite,
             )
         if item.comparison_output is not None and self._treatment.comparison is not None:
             from defocusfix.jobs.comparison import write_comparison
@@ -154,14 +168,19 @@ class Restoring:
                 self._treatment.comparison,
                 title=item.name if item.source is None else item.source.name,
                 facts=f"{photo.width} x {photo.height}, restored by {restoration.model}",
-                may_overwrite=self._may_overwrite,
+                may_overwrite=may_overwrite,
             )
         final = self._finished(restored, restoration.model)
         if item.output is None:
             self._streams.write(encode_photo(final))
+        elif item.is_in_place:
+            was = self._versions.pop(item.output)
+            replace_with_photo(final, item.output, was, backup=item.backup_output)
         else:
             make_folder(item.output.parent)
-            write_photo(final, item.output, may_overwrite=self._may_overwrite)
+            write_photo(final, item.output, may_overwrite=may_overwrite)
+        if self._pictures is not None:
+            self._pictures.keep(item, before, restored)
         return Saved(warnings=final.notes, notes=(final.second_loss,) if final.second_loss else ())
 
     def _finished(self, restored: Photo, model: str) -> Photo:
@@ -209,10 +228,24 @@ def _bits_of(target: str | None) -> int:
     return 8 * np.dtype(DTYPES.get(target or "", "uint8")).itemsize
 
 
+def _check_format_stays(path: Path, treatment: Treatment) -> None:
+    """Refuse to put a photo of another format in the place of the one at `path`."""
+    if output_suffix(treatment, path) == path.suffix:
+        return
+    if treatment.target is None:
+        why, fix = f"{(format_of(path) or '').upper()} is only read, not written", "--in-place"
+    else:
+        why = f"its name belongs to another format than --format {treatment.target}"
+        fix = "--in-place or --format"
+    raise OutputError(f"{path} cannot be restored in place", why=why, fix=f"leave {fix} out")
+
+
 def _check_suffix(item: Item, photo: Photo, file_format: str) -> None:
     """Refuse an output name that belongs to another format than the output will have."""
     if item.output is None or item.output.suffix.lower() in SUFFIXES[file_format]:
         return
+    if item.is_in_place and file_format == photo.format:
+        return  # misnamed by whoever made it, and still the same
     renamed = f"a name that ends in {SUFFIXES[file_format][0]}"
     wanted = format_of(item.output)
     raise OutputError(

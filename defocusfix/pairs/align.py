@@ -23,7 +23,8 @@ from defocusfix.photo.photo import Photo
 from defocusfix.photo.pixels import Pixels
 from defocusfix.photo.read import read_photo
 from defocusfix.photo.safe_write import new_file
-from defocusfix.photo.write import format_of, write_photo
+from defocusfix.photo.suffixes import format_of
+from defocusfix.photo.write import write_photo
 
 FOLDERS: Final = ("blurry", "sharp", "valid")
 LARGEST_SIDE_PX: Final = 32766  # that OpenCV can resample

@@ -19,9 +19,9 @@ from defocusfix.photo.photo import Photo
 from defocusfix.photo.png import decode_png
 from defocusfix.photo.raw import decode_raw, is_raw_tiff
 from defocusfix.photo.source import Source
+from defocusfix.photo.suffixes import SUFFIXES
 from defocusfix.photo.tiff import decode_tiff
 from defocusfix.photo.webp import decode_webp
-from defocusfix.photo.write import SUFFIXES
 
 Decode: TypeAlias = Callable[[Source], Photo]
 # What a file holds at which position, the name of its format, and what decodes it.

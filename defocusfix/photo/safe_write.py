@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from defocusfix.errors import OutputError
+from defocusfix.file_lock import lock
 
 MARK = ".defocusfix-part"  # how the name of an unfinished file ends
 
@@ -47,7 +48,7 @@ def new_file(path: Path, *, may_overwrite: bool = False) -> Iterator[BinaryIO]:
             if os.name == "nt":
                 file.close()  # an open file cannot be moved there
             _move(temporary, path, may_overwrite=may_overwrite)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
@@ -64,9 +65,23 @@ def check_writable(path: Path) -> None:
     try:
         file, temporary = _temporary_file(folder / path.name)
         file.close()
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)  # unlocked, it may be removed as a leftover meanwhile
     except OSError as error:
         raise _cannot_write(path, error) from error
+
+
+def flush_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut, where the system can do that."""
+    if os.name != "posix":
+        return
+    # Some network shares know no such thing, and a folder may be closed to reading; the file
+    # itself is safe by then.
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -95,17 +110,14 @@ def _temporary_file(path: Path) -> tuple[BinaryIO, Path]:
 def _is_ours(file: BinaryIO) -> bool:
     """Lock a file for as long as it is open; False if another process has it or locks are none.
 
-    Where there are no such locks, as on Windows, an open file cannot be removed.
+    On Windows an open file cannot be removed, so that no lock is needed.
     """
-    try:
-        import fcntl
-    except ImportError:
+    if os.name == "nt":
         return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock(file)
     except OSError:
         return False
-    return True
 
 
 def _move(temporary: Path, path: Path, *, may_overwrite: bool) -> None:
@@ -139,17 +151,6 @@ def _permissions(path: Path) -> int:
         mask = os.umask(0)
         os.umask(mask)
         return 0o666 & ~mask
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the new name itself survive a power cut, where the system can do that."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:

@@ -24,30 +24,10 @@ from defocusfix.photo.jpeg import encode_jpeg
 from defocusfix.photo.jpeg2000 import encode_jpeg2000
 from defocusfix.photo.photo import Photo
 from defocusfix.photo.png import encode_png
+from defocusfix.photo.replace import Version, replacement
 from defocusfix.photo.safe_write import new_file
 from defocusfix.photo.tiff_write import encode_tiff
 from defocusfix.photo.webp import encode_webp
-
-SUFFIXES = {
-    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "png": (".png",),
-    "tiff": (".tif", ".tiff"),
-    "webp": (".webp",),
-    "avif": (".avif",),
-    "bmp": (".bmp", ".dib"),
-    "jpeg2000": (".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
-    "heic": (".heic", ".heif", ".hif"),
-    "raw": (
-        *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".srf", ".sr2", ".raf"),
-        *(".orf", ".rw2", ".pef", ".srw", ".erf", ".3fr", ".fff", ".iiq", ".mrw", ".x3f"),
-    ),
-}
-
-
-def format_of(path: Path) -> str | None:
-    """The format that belongs to the suffix of a name, a key of `SUFFIXES`; None for no known."""
-    suffix = path.suffix.lower()
-    return next((name for name, suffixes in SUFFIXES.items() if suffix in suffixes), None)
 
 
 def write_photo(photo: Photo, path: Path, *, may_overwrite: bool = False) -> None:
@@ -57,6 +37,16 @@ def write_photo(photo: Photo, path: Path, *, may_overwrite: bool = False) -> Non
     photo is in a format that is only read.
     """
     with new_file(path, may_overwrite=may_overwrite) as file:
+        _encode(photo, file)
+
+
+def replace_with_photo(photo: Photo, path: Path, was: Version, *, backup: Path | None) -> None:
+    """Put a photo in the place of the file at `path`, which stays as `backup`.
+
+    was: the version of the file that the photo was made from. Raises OutputError as `replacement`
+    does, or if the photo is in a format that is only read.
+    """
+    with replacement(path, was, backup=backup) as file:
         _encode(photo, file)
 
 

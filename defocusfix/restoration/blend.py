@@ -29,12 +29,19 @@ class Bands:
 
     def add(self, tile: Tile, core: FloatArray) -> None:
         """Cross-fade the core (C, h, w) of one tile into its row of tiles."""
+        if self._is_alone(tile):
+            self._take(tile.rows.core, core)
+            return
         if tile.columns.core.start == self._columns.start:
             self._begin(tile.rows)
         weights = axis_weights(tile.rows)[:, None] * axis_weights(tile.columns)
         self._total[:, :, tile.columns.core.within(self._columns).indices] += core * weights
         if tile.columns.core.stop == self._columns.stop:
             self._end(tile.rows)
+
+    def _is_alone(self, tile: Tile) -> bool:
+        """Whether a tile shares nothing with any other."""
+        return not (tile.rows.fade_in or tile.rows.fade_out) and tile.columns.core == self._columns
 
     def _begin(self, rows: Part) -> None:
         n_channels, n_shared, width = self._above.shape

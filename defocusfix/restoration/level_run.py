@@ -14,8 +14,9 @@ from defocusfix.restoration.calls import Calls
 from defocusfix.restoration.level import N_COLOURS, Level
 from defocusfix.restoration.overlap import overlapped
 from defocusfix.restoration.scales import Way
-from defocusfix.restoration.stored import Pixels, first_row_read, halved, window_of
+from defocusfix.restoration.stored import Pixels, first_row_read
 from defocusfix.restoration.tiles import Plan, Tile
+from defocusfix.restoration.windows import Windows
 
 FloatArray = npt.NDArray[np.float32]
 Inputs = dict[str, FloatArray]
@@ -26,11 +27,14 @@ Release = Callable[[int], None]
 class LevelRun:
     """Goes through the tiles of one level.
 
-    below: the level half as large; None for the smallest.
+    windows: of `pixels`. below: the level half as large; None for the smallest.
     """
 
-    def __init__(self, calls: Calls, pixels: Pixels, plan: Plan, below: Level | None) -> None:
-        self._calls, self._pixels, self._plan, self._below = calls, pixels, plan, below
+    def __init__(
+        self, calls: Calls, pixels: Pixels, windows: Windows, plan: Plan, below: Level | None
+    ) -> None:
+        self._calls, self._pixels, self._windows = calls, pixels, windows
+        self._plan, self._below = plan, below
         self._spec = calls.engine.spec
         self.has_radius = "radius_px" in self._spec.outputs
         self.n_computed = 0
@@ -83,16 +87,16 @@ class LevelRun:
     def _inputs(self, tile: Tile) -> Inputs:
         """The arrays for one tile, by the names the network knows them by."""
         rows, columns = tile.rows.window, tile.columns.window
-        image = window_of(self._pixels, rows, columns, self._plan.number)
+        image = self._windows.image(rows, columns, self._plan.number)
         inputs = {"image": self._to_network(image)[None]}
         if "coarse" not in self._spec.inputs:
             return inputs
-        colours = halved(image)
+        colours = self._windows.half(image, self._plan.number)
         if self._below is None:
             radius_px = np.full_like(colours[:1], RADIUS_UNKNOWN)
         else:
             known = self._below.window(rows.halved(), columns.halved())
-            colours += known[:N_COLOURS]
+            colours = colours + known[:N_COLOURS]
             radius_px = known[N_COLOURS:]
         inputs["coarse"] = np.concatenate((self._to_network(colours), radius_px))[None]
         return inputs
@@ -102,9 +106,13 @@ class LevelRun:
         rows = tile.rows.core.within(tile.rows.window).indices
         columns = tile.columns.core.within(tile.columns.window).indices
         black, white = self._spec.value_range
-        change = outputs["restored"] - inputs["image"][0, :, rows, columns]
+        restored = outputs["restored"]
+        found = np.empty((N_COLOURS + self.has_radius, *restored.shape[1:]), np.float32)
+        change = np.subtract(restored, inputs["image"][0, :, rows, columns], out=found[:N_COLOURS])
         change *= np.float32(1 / (white - black))
-        return np.concatenate((change, outputs["radius_px"])) if self.has_radius else change
+        if self.has_radius:
+            found[N_COLOURS:] = outputs["radius_px"]
+        return found
 
     def _known(self, tile: Tile, way: Way) -> FloatArray:
         """Change and radius of a tile's core, of what the level below found."""

@@ -21,9 +21,12 @@ def overlapped(
 
     While one item is computed by the calling thread, a second thread finishes the one before and
     prepares the one after. It does one thing at a time and always in the same order, so `prepare`
-    and `finish` may share state, and nothing depends on timing. At most two items are held.
+    and `finish` may share state, and nothing depends on timing. At most two items are held. Of a
+    single item all is done by the calling thread.
     """
-    if not items:
+    if len(items) < 2:  # a thread would only cost its start
+        for item in items:
+            finish(item, compute(item, prepare(item)))
         return
     with ThreadPoolExecutor(1, thread_name_prefix="defocusfix-tiles") as beside:
         try:

@@ -22,6 +22,7 @@ from defocusfix.restoration.scales import Origins, finest_level, way_of
 from defocusfix.restoration.settings import RestoreSettings
 from defocusfix.restoration.stored import Pixels
 from defocusfix.restoration.tiles import Cut, Plan, Span, Tile, tiles
+from defocusfix.restoration.windows import Windows
 
 Report = Callable[[float], None]
 """Is told the share of the whole work that has just been done; the shares sum to one."""
@@ -64,6 +65,7 @@ def run_levels(
     all_plans = _plans(spec, height, width, cut, rows, columns, n_levels)
     all_pixels = sum(plan.window_pixels for plan in all_plans[finest:])
     origins = Origins(height, width)
+    windows = Windows(pixels, all_plans)
     below: Level | None = None
     n_tiles = 0
     for plan in reversed(all_plans):
@@ -78,7 +80,7 @@ def run_levels(
             if number >= finest:
                 report(tile.window_pixels / all_pixels)
 
-        run = LevelRun(calls, pixels, plan, below)
+        run = LevelRun(calls, pixels, windows, plan, below)
         if plan.number == 0:
             run(ways, take, count, release)
         else:

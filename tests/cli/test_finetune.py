@@ -14,7 +14,7 @@ from tests.training.small_finetuning import small_focusnet, write_base, write_le
 
 SHORT = (
     *("--steps", 2, "--learning-rate", 1e-3, "--set", "recipe.reblur.width=4"),
-    *("--set", "recipe.data.crop_px=64", "--set", "recipe.batch_size=2"),
+    *("--set", "recipe.data.crop_px=64", "--set", "recipe.batch_size=2", "--folds", 2),
 )
 
 
@@ -71,7 +71,7 @@ def test_the_result_as_json(tune):
     found = json.loads(told.stdout)
     assert found["run"] == "run"
     assert not found["is_reliable"]
-    assert len(found["scenes"]) == 2
+    assert len(found["scenes"]) == 6  # each in its turn
     assert [row["network"] for row in found["means"]] == ["input", "base", "tuned"]
 
 
@@ -135,6 +135,9 @@ def test_pairs_that_cannot_be_trained_on_end_with_exit_code_8(tune, tmp_path):
     [
         (["--max-hours", "0"], 2, "--max-hours must be above 0"),
         (["--held-out", "0.9"], 2, "between 0.01 and 0.5"),
+        (["--held-out", "0.2"], 2, "--folds and --held-out exclude each other"),
+        (["--folds", "many"], 2, "not auto or a whole number"),
+        (["--folds", "1"], 2, "--folds must be 2 or more"),
         (["--learning-rate", "-1"], 2, "--learning-rate must be above 0"),
         (["--set", "recipe.batchsize=1"], 2, "did you mean recipe.batch_size"),
         (["-m", "none-such"], 5, "no weights called"),

@@ -198,7 +198,10 @@ def test_events_are_one_json_object_a_line_and_nothing_else_is_said(restore, pho
         "event": "summary",
         "done": 1,
         "skipped": 0,
+        "claimed": 0,
         "failed": 0,
+        "left": 0,
+        "megapixels": 0.003,
         "seconds": 0,
     }
 
@@ -217,7 +220,7 @@ def test_that_a_lossy_photo_loses_again_is_said_once_for_all_photos(restore):
         (restore.folder / f"{name}.jpg").write_bytes(samples.jpeg(samples.scene()))
     told = restore("a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "-o", "out")
     (note,) = [line for line in told.stderr.splitlines() if line.startswith("note:")]
-    assert "a.jpg, b.jpg, c.jpg and 2 more" in note
+    assert "5 photos (a.jpg, b.jpg, c.jpg, ...)" in note
     assert "note:" not in restore("a.jpg", "--format", "png").stderr
 
 

@@ -73,3 +73,29 @@ def test_a_container_that_grants_less_time_than_there_are_processors_is_rationed
     assert cores.is_rationed()
     quota.write_text("800000 100000\n")
     assert not cores.is_rationed()
+
+
+@pytest.mark.parametrize(
+    ("n_photos", "wishes", "threads"),
+    [
+        (1000, {"threads": 1}, [1]),
+        (1000, {"threads": 2}, [1, 1]),
+        (1000, {"threads": 6}, [1, 2, 1, 2]),
+        (1000, {"threads": 16}, [4, 4, 4, 4]),
+        (1, {"threads": 8}, [8]),  # all of them for the only photo
+        (3, {"threads": 8}, [8]),
+        (4, {"threads": 8}, [4, 4]),
+        (0, {"threads": 8}, [8]),
+        (1000, {"threads": 4, "jobs": 1}, [4]),
+        (1000, {"threads": 2, "jobs": 3}, [1, 1, 1]),
+        (2, {"threads": 8, "jobs": 8}, [4, 4]),
+    ],
+)
+def test_the_threads_are_shared_out_among_photos_in_work_at_once(n_photos, wishes, threads):
+    assert cores.shared_out(n_photos, **wishes) == threads
+
+
+@pytest.mark.parametrize("wishes", [{"jobs": 0}, {"threads": 0}, {"jobs": -1, "threads": 2}])
+def test_less_than_one_photo_or_thread_is_refused(wishes):
+    with pytest.raises(ValueError, match="jobs on"):
+        cores.shared_out(10, **wishes)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from defocusfix.engines import select
-from defocusfix.engines.select import WAYS, Way, open_engine, ways
+from defocusfix.engines.select import WAYS, Way, likely_device, open_engine, ways
 from defocusfix.errors import DeviceError, ModelError, UsageError
 from tests.restoration import small_networks
 
@@ -57,6 +57,16 @@ def test_a_gpu_comes_before_the_processor(machine):
     assert usable()[:2] == [Way("onnxruntime", "directml", "fp32"), ORT_CPU]
     machine("onnxruntime", "torch", system="darwin")
     assert usable()[:2] == [Way("torch", "mps", "fp32"), ORT_CPU]
+
+
+def test_the_device_is_foreseen_without_opening_anything(machine):
+    machine("onnxruntime", "torch")
+    assert likely_device() == "cpu"
+    machine("onnxruntime", "torch", nvidia_driver=True)
+    assert likely_device() == "cuda"
+    assert likely_device(device="cpu") == "cpu"
+    machine("onnxruntime")
+    assert likely_device(engine="openvino") == "cpu"  # which will be refused
 
 
 def test_a_precision_that_is_demanded_is_taken_whatever_the_output(machine):

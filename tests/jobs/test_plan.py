@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from defocusfix.errors import InputError, OutputError, UsageError
-from defocusfix.jobs.plan import Naming, OnExists, make_plan
+from defocusfix.jobs.plan import Naming, OnExists
+from defocusfix.jobs.planning import make_plan
 
 WITH_MAP = Naming(map_suffix=".png")
 WITH_BOTH = Naming(map_suffix=".png", comparison_suffix=".html")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from defocusfix.errors import InputError
+from defocusfix.errors import InputError, OutputError
 from defocusfix.jobs.files import Streams
 from defocusfix.jobs.plan import Item
 from defocusfix.jobs.restoring import Restoring, output_suffix
@@ -112,3 +112,18 @@ def test_the_pixels_that_were_read_survive_where_they_are_still_needed(tmp_path)
     photo = work.read(item)
     work.compute(item, photo, lambda share: None)
     assert np.array_equal(photo.pixels, read_photo(path).pixels)
+
+
+def test_an_output_is_written_over_only_if_its_item_says_so(tmp_path):
+    photo, output = tmp_path / "photo.png", tmp_path / "out.png"
+    photo.write_bytes(samples.png(np.zeros((4, 4, 3), np.uint8)))
+    output.write_bytes(b"mine")
+    work, _ = restoring()
+    for item in (Item(photo, output), Item(photo, output, replaces=True)):
+        computed = work.compute(item, work.read(item), lambda share: None)
+        if not item.replaces:
+            with pytest.raises(OutputError, match="exists already"):
+                computed.save()
+            assert output.read_bytes() == b"mine"
+    computed.save()
+    assert read_photo(output).width == 4

@@ -20,7 +20,8 @@ from defocusfix.photo.convert import DTYPES, TARGETS, WRITTEN_AS, converted
 from defocusfix.photo.jpeg import jpeg_coding
 from defocusfix.photo.photo import Photo
 from defocusfix.photo.read import read_photo
-from defocusfix.photo.write import SUFFIXES, encode_photo, format_of
+from defocusfix.photo.suffixes import SUFFIXES, format_of
+from defocusfix.photo.write import encode_photo
 from tests.photo import sample_files as samples
 
 EXACT = [target for target in TARGETS if target not in ("jpeg", "webp", "avif")]

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from defocusfix.errors import OutputError
-from defocusfix.photo.safe_write import MARK, new_file, remove_leftovers, safe_write
+from defocusfix.photo import safe_write as writing
+from defocusfix.photo.safe_write import (
+    MARK,
+    check_writable,
+    new_file,
+    remove_leftovers,
+    safe_write,
+)
 from tests.rights import without_roots_rights
 
 
@@ -177,3 +184,23 @@ def test_a_folder_one_may_not_write_to_is_refused_and_left_as_it_was(tmp_path):
     assert (tmp_path / "photo.jpg").read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 1
     tmp_path.chmod(0o755)
+
+
+def test_a_try_whose_file_another_run_takes_for_a_leftover_has_not_failed(tmp_path, monkeypatch):
+    make = writing._temporary_file
+
+    class Unlocked:
+        def __init__(self, file):
+            self.file = file
+
+        def close(self):
+            self.file.close()
+            remove_leftovers(tmp_path)
+
+    def make_unlocked(path):
+        file, temporary = make(path)
+        return Unlocked(file), temporary
+
+    monkeypatch.setattr(writing, "_temporary_file", make_unlocked)
+    check_writable(tmp_path / "photo.jpg")
+    assert list(tmp_path.iterdir()) == []

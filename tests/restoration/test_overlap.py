@@ -21,6 +21,16 @@ def test_every_item_is_prepared_computed_and_finished_in_order(n_items):
     assert done == [(item, 11 * item) for item in range(n_items)]
 
 
+def test_a_single_item_starts_no_thread():
+    threads = []
+
+    def step(*_):
+        threads.append(threading.current_thread())
+
+    overlapped([0], step, step, step)
+    assert threads == [threading.current_thread()] * 3
+
+
 def test_while_one_item_is_computed_the_next_is_prepared_and_the_last_finished():
     prepared, finished = (
         [threading.Event() for _ in range(4)],
