@@ -205,11 +205,12 @@ def preview(
         ),
     ] = AUTO,
     alignment: Annotated[
-        Literal["none", "shift", "affine"],
+        Literal["none", "shift", "affine", "local"],
         typer.Option(
             "--align",
-            help="How the sharp crop is laid over the blurry one: not at all, by whole pixels, or "
-            "resampled with rotation and zoom.",
+            help="How the sharp crop is laid over the blurry one: not at all, by whole pixels, "
+            "resampled with rotation and zoom, or with parallax taken out as well, as finetune "
+            "does.",
         ),
     ] = "shift",
     matches_exposure: Annotated[

@@ -12,6 +12,7 @@ import typer
 
 from defocusfix.cli import output as talk
 from defocusfix.cli.pair_options import PairBy
+from defocusfix.errors import UsageError
 
 if TYPE_CHECKING:
     from defocusfix.cli.progress import Advance
@@ -80,7 +81,7 @@ def finetune(
             metavar="RATE",
             rich_help_panel=RUN,
             help="How far each step goes; lower it where the gain falls during the run. "
-            "[default: 2e-5]",
+            "[default: 5e-5]",
         ),
     ] = None,
     pair_by: PairBy = "auto",
@@ -93,6 +94,15 @@ def finetune(
             "[default: a fifth, of few scenes up to two fifths]",
         ),
     ] = None,
+    folds: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            rich_help_panel=DATA,
+            help="Hold out every scene once, in N turns, and learn from all in the end: N + 1 runs "
+            "that share the time. auto: 5 where there are fewer than 12 scenes; 0: no.",
+        ),
+    ] = "auto",
     device: Annotated[
         str,
         typer.Option(rich_help_panel=RUN, help="Where to train: auto, cpu, cuda, cuda:N or mps."),
@@ -122,8 +132,8 @@ def finetune(
     """Adapt a model to your lens, from pairs of photos that need not line up.
 
     Photograph ten scenes or more twice, wide open and stopped down; the camera may move a little.
-    Some scenes are held out: by them you are told whether the result is better than the model it
-    began with, or not. Your photos are only read.
+    Some scenes are held out, of few scenes each in turn: by them you are told whether the result is
+    better than the model it began with, or not. Your photos are only read.
 
     Ctrl-C saves and stops; the same command goes on. The folder of the run then serves as a model.
 
@@ -147,6 +157,7 @@ def finetune(
         steps=steps,
         learning_rate=LEARNING_RATE if learning_rate is None else learning_rate,
         held_out=held_out,
+        folds=_folds(folds),
         device=device,
         precision="bf16" if _is_bf16_fast(device) else "fp32",
         seed=seed,
@@ -215,6 +226,16 @@ def _base_weights(model: str | None) -> Path:
             fix="give the folder of a run, or a .safetensors file",
         )
     return found.resolve()
+
+
+def _folds(wish: str) -> int | None:
+    """None for auto. Raises UsageError for what is no number."""
+    if wish == "auto":
+        return None
+    try:
+        return int(wish)
+    except ValueError:
+        raise UsageError(f"--folds {wish} is not auto or a whole number") from None
 
 
 def _is_bf16_fast(device: str) -> bool:

@@ -92,27 +92,40 @@ def read_pair(files: PairFiles, flow: OpticalFlow = dis_flow) -> PairCase:
 
 
 def pair_case(
-    name: str, image: FloatImage, target: FloatImage, flow: OpticalFlow = dis_flow
+    name: str,
+    image: FloatImage,
+    target: FloatImage,
+    flow: OpticalFlow = dis_flow,
+    *,
+    matches_exposure: bool = True,
 ) -> PairCase:
-    """The case of restoring `image` towards `target`; both (H, W, 3) in [0, 1], one size."""
+    """The case of restoring `image` towards `target`; both (H, W, 3) in [0, 1], one size.
+
+    matches_exposure: False for a target that has the exposure of `image` already.
+    """
     size = image.shape[:2]
     targets = {"raw": Target(target, np.ones(size, np.bool_))}
     alignment = align_globally(target, image)
     if alignment.is_found:
         coarse = alignment.flow((size[0], size[1]))
-        in_line = _aligned(image, target, coarse, inside(coarse))
+
+        def aligned(by: Flow, mask: Mask) -> Target:
+            moved = warp(target, by)
+            return Target(with_exposure_of(image, moved, mask) if matches_exposure else moved, mask)
+
+        in_line = aligned(coarse, inside(coarse))
         # Flow takes brightness for position, so it gets the target with its exposure matched.
         rest = flow(in_line.image, image)
         fine = compose(rest, coarse)
         trusted = is_consistent(rest, flow(image, in_line.image)) & inside(fine)
         shifts = tiled_shifts(in_line.image, image)
         tiled = compose(shifts, coarse)
-        aligned = {
+        found = {
             "global": in_line,
-            "tiled": _aligned(image, target, tiled, inside(tiled) & _away_from_seams(shifts)),
-            "flow": _aligned(image, target, fine, trusted),
+            "tiled": aligned(tiled, inside(tiled) & _away_from_seams(shifts)),
+            "flow": aligned(fine, trusted),
         }
-        targets |= {k: t for k, t in aligned.items() if t.mask.mean() >= LEAST_SHARE}
+        targets |= {k: t for k, t in found.items() if t.mask.mean() >= LEAST_SHARE}
     return PairCase(name, image, targets)
 
 
@@ -172,10 +185,6 @@ def mean_score(scores: Sequence[PairScore], alignment: str) -> PairScore | None:
         mae=float(np.mean([score.mae for score in chosen])),
         lpips=float(np.mean([score.lpips for score in chosen])),
     )
-
-
-def _aligned(image: FloatImage, target: FloatImage, flow: Flow, mask: Mask) -> Target:
-    return Target(with_exposure_of(image, warp(target, flow), mask), mask)
 
 
 def _away_from_seams(flow: Flow) -> Mask:

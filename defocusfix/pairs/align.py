@@ -17,7 +17,7 @@ from PIL import Image
 
 from defocusfix.errors import InputError, OutputError
 from defocusfix.pairs.find import PairFiles
-from defocusfix.pairs.geometry import PairGeometry, find_geometry
+from defocusfix.pairs.geometry import Box, PairGeometry, common_box, find_geometry
 from defocusfix.photo.convert import Target, converted
 from defocusfix.photo.photo import Photo
 from defocusfix.photo.pixels import Pixels
@@ -30,8 +30,6 @@ FOLDERS: Final = ("blurry", "sharp", "valid")
 LARGEST_SIDE_PX: Final = 32766  # that OpenCV can resample
 
 AlignedFormat = Literal["lossless", "keep"]
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom; right and bottom are the first pixels outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,40 +122,6 @@ def align_pair(files: PairFiles, settings: AlignSettings) -> AlignedPair:
         with new_file(valid_path, may_overwrite=settings.may_overwrite) as file:
             Image.fromarray(_valid(geometry.matrix, size)).save(file, "PNG")
     return AlignedPair(blurred_path, sharp_path, valid_path, geometry, size)
-
-
-def common_box(matrix: npt.NDArray[np.float64], size: tuple[int, int]) -> Box:
-    """A large rectangle of the blurred photo of which the sharp one shows every pixel.
-
-    matrix: (2, 3), from coordinates of the blurred photo to those of the sharp one, both of `size`
-    (height, width). Raises InputError if they have next to nothing in common.
-    """
-    height, width = size
-    box = [0, 0, width, height]
-    # What both show is convex, so a rectangle lies inside if its corners do. Sides move in, one at
-    # a time, whichever brings the corners nearer for the least area.
-    while _outside(matrix, box, size) > 0:
-        sides = (box[2] - box[0], box[3] - box[1])
-        if min(sides) <= 2:
-            raise InputError("the two photos have next to nothing in common")
-        choices = []
-        for side, step in enumerate((1, 1, -1, -1)):
-            smaller = box.copy()
-            smaller[side] += step
-            lost = sides[1 - side % 2]
-            choices.append((_outside(matrix, smaller, size) - _outside(matrix, box, size)) / lost)
-        best = int(np.argmin(choices))
-        box[best] += 1 if best < 2 else -1
-    return box[0], box[1], box[2], box[3]
-
-
-def _outside(matrix: npt.NDArray[np.float64], box: list[int], size: tuple[int, int]) -> float:
-    """How far the corner pixels of a box lie outside the sharp photo, all together."""
-    left, top, right, bottom = box[0], box[1], box[2] - 1, box[3] - 1
-    corners = np.array([[left, right, left, right], [top, top, bottom, bottom], [1, 1, 1, 1]])
-    there = matrix @ corners
-    limits = np.array([[size[1] - 1], [size[0] - 1]])
-    return float(np.maximum(-there, 0).sum() + np.maximum(there - limits, 0).sum())
 
 
 def _moved(pixels: Pixels, matrix: npt.NDArray[np.float64]) -> Pixels:

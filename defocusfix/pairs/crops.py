@@ -6,20 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from defocusfix.errors import InputError, TrainingError
 from defocusfix.pairs.find import PairFiles
+from defocusfix.pairs.geometry import common_box
 from defocusfix.pairs.pixels import as_float
 from defocusfix.pairs.store import PairStore, StoredPair
 from defocusfix.photo.pixels import Pixels
 from defocusfix.registration.exposure import with_gains
-from defocusfix.registration.warp import FloatImage, affine_flow, warp
+from defocusfix.registration.warp import FloatImage, Flow, affine_flow, warp
 
-Alignment = Literal["none", "shift", "affine"]
+Alignment = Literal["none", "shift", "affine", "local"]
+
+ALIGNMENTS: tuple[Alignment, ...] = get_args(Alignment)
 
 WARP_MARGIN_PX = 16  # read around a crop that is resampled, so that its border shows real pixels
 SMALLEST_GAIN = 0.002  # exposures that differ by less are left alone: no rounding for nothing
@@ -42,10 +45,12 @@ class PairSettings:
     alignment: Alignment = "shift"
     """none: the same place of both photos. shift: the sharp crop is taken where the blurred one
     shows its middle, in whole pixels, which resamples nothing. affine: the sharp crop is resampled
-    by one shift, rotation and zoom for the whole photo. Reference: none."""
+    by one shift, rotation and zoom for the whole photo. local: and by what parallax leaves, found
+    by blurring it as the other photo is. Reference: none."""
     matches_exposure: bool = True
     """Whether the sharp photo gets the exposure of the blurred one, one gain per channel in linear
-    light. Reference: no."""
+    light; with the alignment "local" also what varies slowly over the photo, as towards the
+    corners. Reference: no."""
     augments: bool = True
     """Whether crops are mirrored and turned by quarter turns. Reference: no."""
     halves_range: bool = False
@@ -58,8 +63,8 @@ class PairSettings:
             raise ValueError(f"crop_px must be a multiple of 16, got {self.crop_px}")
         if self.scale != "auto" and self.scale < 1:
             raise ValueError(f"scale is auto or a whole factor of at least 1, got {self.scale}")
-        if self.alignment not in ("none", "shift", "affine"):
-            raise ValueError(f"alignment is none, shift or affine, not {self.alignment!r}")
+        if self.alignment not in ALIGNMENTS:
+            raise ValueError(f"alignment is one of {', '.join(ALIGNMENTS)}, not {self.alignment!r}")
 
 
 class PairCrops:
@@ -118,6 +123,29 @@ class PairCrops:
         corner = ((width - side) // 2, (height - side) // 2)
         return self._crops(number, pair, corner, side)
 
+    def common(
+        self, number: int, largest_px: int, multiple: int
+    ) -> tuple[FloatImage, FloatImage, FloatImage]:
+        """As `centre`, around the middle of what both photos show.
+
+        The blurred photo, the sharp one at the same place as it was taken, and the sharp one as
+        the settings have it. Raises InputError as `sample` does.
+        """
+        pair = self._store[number]
+        height, width = pair.size
+        left, top, right, bottom = common_box(self._store.geometry(number).matrix, pair.size)
+        side = min(largest_px, right - left, bottom - top) // multiple * multiple
+        if side == 0:
+            side = min(largest_px, height, width) // multiple * multiple
+        if side == 0:
+            raise self._too_small(number, pair, multiple)
+        corner = (
+            min(max((left + right - side) // 2, 0), width - side),
+            min(max((top + bottom - side) // 2, 0), height - side),
+        )
+        blurred, laid = self._crops(number, pair, corner, side)
+        return blurred, as_float(_cut(pair.all_in_focus, corner, side)), laid
+
     def name(self, number: int) -> str:
         """What the pair is called."""
         return self._store.pairs[number].name
@@ -149,17 +177,27 @@ class PairCrops:
 
     def _counterpart(self, number: int, corner: tuple[int, int], side: int) -> tuple[int, int]:
         """Left and top of the sharp crop that shows, in its middle, what the blurred one shows."""
-        middle = (side - 1) / 2
-        geometry = self._store.geometry(number)
-        right, down = geometry.shift_at(corner[0] + middle, corner[1] + middle)
-        return corner[0] + round(right), corner[1] + round(down)
+        x, y = (start + (side - 1) / 2 for start in corner)
+        if self.settings.alignment == "local":
+            middle = corner[0] + side // 2, corner[1] + side // 2
+            flow, _ = self._store.remainder(number).at(middle, (1, 1), self.scale(number))
+            x, y = x + float(flow[0, 0, 0]), y + float(flow[0, 0, 1])
+        there = self._store.geometry(number).matrix @ np.array([x, y, 1.0])
+        left, top = there - (side - 1) / 2
+        return round(left), round(top)
 
     def _crops(
         self, number: int, pair: StoredPair, corner: tuple[int, int], side: int
     ) -> tuple[FloatImage, FloatImage]:
         blurred = as_float(_cut(pair.blurred, corner, side))
+        shade = None
         if self.settings.alignment == "affine":
             sharp = self._resampled(number, pair, corner, side)
+        elif self.settings.alignment == "local":
+            begin = corner[0] - WARP_MARGIN_PX, corner[1] - WARP_MARGIN_PX
+            wide = side + 2 * WARP_MARGIN_PX
+            flow, shade = self._store.remainder(number).at(begin, (wide, wide), self.scale(number))
+            sharp = self._resampled(number, pair, corner, side, flow)
         else:
             if self.settings.alignment == "shift":
                 places = zip(self._counterpart(number, corner, side), pair.size[::-1], strict=True)
@@ -168,14 +206,24 @@ class PairCrops:
             sharp = as_float(_cut(pair.all_in_focus, corner, side))
         if self.settings.matches_exposure:
             gains = self._store.geometry(number).gains
+            if shade is not None:
+                gains = gains * _without_margin(shade, side)
             if np.abs(gains - 1).max() >= SMALLEST_GAIN:
                 sharp = with_gains(sharp, gains)
         return blurred, sharp
 
     def _resampled(
-        self, number: int, pair: StoredPair, corner: tuple[int, int], side: int
+        self,
+        number: int,
+        pair: StoredPair,
+        corner: tuple[int, int],
+        side: int,
+        first: Flow | None = None,
     ) -> FloatImage:
-        """The sharp photo as seen from the blurred one's crop."""
+        """The sharp photo as seen from the blurred one's crop.
+
+        first: displacements of the crop with its margin, before the map of the whole photo.
+        """
         left, top = self._counterpart(number, corner, side)
         wide = side + 2 * WARP_MARGIN_PX
         start = left - WARP_MARGIN_PX, top - WARP_MARGIN_PX
@@ -183,9 +231,10 @@ class PairCrops:
         # Both views begin a margin before their corners; the map goes between these new origins.
         matrix = self._store.geometry(number).matrix.copy()
         matrix[:, 2] += matrix[:, :2] @ (np.array(corner) - WARP_MARGIN_PX) - np.array(start)
-        warped = warp(view, affine_flow(matrix, (wide, wide)))
-        inner = slice(WARP_MARGIN_PX, WARP_MARGIN_PX + side)
-        return np.clip(warped[inner, inner], 0, 1)
+        flow = affine_flow(matrix, (wide, wide))
+        if first is not None:
+            flow += first @ matrix[:, :2].T.astype(np.float32)
+        return np.clip(_without_margin(warp(view, flow), side), 0, 1)
 
     def _too_small(self, number: int, pair: StoredPair, side: int) -> InputError:
         height, width = pair.size
@@ -203,6 +252,11 @@ class PairCrops:
 def _cut(pixels: Pixels, corner: tuple[int, int], side: int) -> Pixels:
     left, top = corner
     return pixels[top : top + side, left : left + side]
+
+
+def _without_margin(view: FloatImage, side: int) -> FloatImage:
+    inner = slice(WARP_MARGIN_PX, WARP_MARGIN_PX + side)
+    return view[inner, inner]
 
 
 def _cut_beyond(pixels: Pixels, corner: tuple[int, int], side: int) -> Pixels:

@@ -21,6 +21,7 @@ from defocusfix.errors import InputError, OutputError
 from defocusfix.pairs.blur import PairBlur, measure_blur
 from defocusfix.pairs.find import PairFiles
 from defocusfix.pairs.geometry import PairGeometry, find_geometry, geometry_from_json
+from defocusfix.pairs.remainder import Remainder, find_remainder, remainder_from_json
 from defocusfix.photo.pixels import Pixels
 
 FORMAT: Final = 1  # of what is kept; raised whenever it would come out differently
@@ -40,10 +41,10 @@ class MeasuredBlur:
 
 
 class PairMeasures:
-    """Geometry and blur of pairs, each worked out the first time it is asked for."""
+    """Geometry and blur of pairs, and so on, each worked out the first time it is asked for."""
 
     def __init__(self, folder: Path | None) -> None:
-        """folder: where they are kept, a few hundred bytes per pair; None keeps nothing."""
+        """folder: where they are kept, some hundred kilobytes per pair; None keeps nothing."""
         self._folder = folder
 
     def geometry(self, files: PairFiles, read: Read) -> PairGeometry:
@@ -67,6 +68,18 @@ class PairMeasures:
         found = self._known(files, "blur", measured)
         height, width = found["size"]
         return MeasuredBlur(PairBlur(**found["blur"]), (height, width))
+
+    def remainder(self, files: PairFiles, read: Read) -> Remainder:
+        """What the geometry leaves between the whole photos. Raises as `geometry` does."""
+
+        def measured() -> dict[str, Any]:
+            photos = read()
+            geometry = self.geometry(files, lambda: photos)
+            return find_remainder(
+                *photos, geometry, self.blur(files, lambda: photos).blur
+            ).to_json()
+
+        return remainder_from_json(self._known(files, "remainder", measured))
 
     def _known(
         self, files: PairFiles, kind: str, measured: Callable[[], dict[str, Any]]

@@ -25,6 +25,7 @@ from defocusfix.pairs.find import PairFiles
 from defocusfix.pairs.geometry import PairGeometry, matrix_at
 from defocusfix.pairs.measures import PairMeasures, keep, unchanged_file
 from defocusfix.pairs.pixels import reduced
+from defocusfix.pairs.remainder import Remainder
 from defocusfix.photo.pixels import Pixels
 from defocusfix.photo.read import read_photo
 
@@ -81,6 +82,7 @@ class PairStore:
         self._measures = PairMeasures(self._folder)
         self._scales: dict[int, int] = {}
         self._geometries: dict[int, PairGeometry] = {}
+        self._remainders: dict[int, Remainder] = {}
         self._locks = [threading.RLock() for _ in self.pairs]
 
     def __len__(self) -> int:
@@ -118,6 +120,14 @@ class PairStore:
                 whole = self._measures.geometry(files, lambda: _whole(files))
                 self._geometries[number] = replace(whole, matrix=matrix_at(whole.matrix, scale))
             return self._geometries[number]
+
+    def remainder(self, number: int) -> Remainder:
+        """What the geometry leaves; worked out once. Raises as `store[number]`."""
+        with self._locks[number]:
+            if number not in self._remainders:
+                files = self.pairs[number]
+                self._remainders[number] = self._measures.remainder(files, lambda: _whole(files))
+            return self._remainders[number]
 
     def _photo(self, source: Path, scale: int) -> Pixels:
         path = self._path(f"{scale}-photo.npy", source)

@@ -13,7 +13,8 @@ samples/             validation pictures, step-000500-<name>.png
 log.txt              what was said on the way
 
 Fine-tuning adds finetune.json (what the run belongs to), data-report.json and .html, held-out.csv,
-MODEL_CARD.md, model.onnx, and as long as it lasts a cache of decoded photos.
+MODEL_CARD.md, model.onnx, as long as it lasts a cache of decoded photos, and where scenes are held
+out in turn, under folds/, what was measured in each turn.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ OF_A_RUN = (
     *("metrics.jsonl", "metrics.csv", "validation.csv", "samples", "log.txt"),
     # and of fine-tuning:
     *("finetune.json", "data-report.json", "data-report.html", "held-out.csv", "model.onnx"),
-    *("MODEL_CARD.md", "cache"),
+    *("MODEL_CARD.md", "cache", "folds"),
 )
 
 

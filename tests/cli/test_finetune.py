@@ -60,6 +60,7 @@ def test_the_start_card_comes_first_and_the_verdict_last(tune, tmp_path):
         "flow",
         "db",
         "ssim",
+        "detail",
     ]
     assert table[4].startswith("No reliable gain, keep the base model")
     assert (tmp_path / "runs" / "finetune-lens" / "MODEL_CARD.md").is_file()

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from defocusfix.errors import InputError, OutputError
-from defocusfix.pairs.align import AlignSettings, align_pair, common_box, planned
+from defocusfix.pairs.align import AlignSettings, align_pair, planned
 from defocusfix.pairs.find import PairFiles
+from defocusfix.pairs.geometry import common_box
 from defocusfix.photo.camera import camera_of
 from defocusfix.photo.read import read_photo
 from tests.pairs.photographed import (

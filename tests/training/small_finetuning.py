@@ -10,6 +10,7 @@ from PIL import Image
 
 from defocusfix.network_spec import NetworkSpec
 from defocusfix.networks.focusnet import FocusNet
+from defocusfix.registration.exposure import to_display, to_linear
 from defocusfix.training.finetuning.settings import FinetuneSettings
 from defocusfix.training.weights import write_weights
 from tests.evaluation.scenes import blurred, texture
@@ -54,7 +55,8 @@ def write_lens(root: Path, scenes: int = 9) -> tuple[Path, Path]:
         scene = texture(height, width, seed=number)
         across, down = SHIFT
         sharp = scene[RIM + down : RIM + down + SIZE[0], RIM + across : RIM + across + SIZE[1]]
-        _write(root, number, blurred(scene, 1.0)[RIM:-RIM, RIM:-RIM], sharp)
+        light = blurred(to_linear(scene), 1.0)[RIM:-RIM, RIM:-RIM]  # where a lens blurs
+        _write(root, number, to_display(light), sharp)
     return root / "blurry", root / "sharp"
 
 
@@ -89,6 +91,7 @@ def small_settings(root: Path, base: Path, **changed) -> FinetuneSettings:
         "blurry": root / "blurry",
         "sharp": root / "sharp",
         "base": base,
+        "folds": 0,
         "steps": 60,
         "learning_rate": 4e-3,
         "changes": ("recipe.reblur.width=4", "recipe.data.crop_px=64", "recipe.batch_size=2"),

@@ -224,6 +224,18 @@ def test_the_time_is_for_everything(lens, tmp_path):
     assert 5 / 3600 <= config["trainer"]["max_hours"] < 10 / 3600
 
 
+def test_a_softer_result_is_told_whatever_its_psnr(tuned):
+    _, found = tuned
+    gains = found.gains
+    assert gains.less_detail == pytest.approx(
+        1 - gains.means()[2]["detail"] / gains.means()[1]["detail"]
+    )
+    for share, is_told in ((0.8, True), (1.0, False), (1.3, False)):
+        tuned_rows = [row | {"detail": share * row["detail"]} for row in gains.rows["base"]]
+        told = replace(gains, rows=gains.rows | {"tuned": tuned_rows}).in_words
+        assert ("softer: 20% less detail" in told) == is_told
+
+
 def test_untouched_photos_have_the_same_targets_as_the_network(lens, tmp_path):
     rng = np.random.default_rng(0)
     image = rng.random((64, 64, 3), np.float32)

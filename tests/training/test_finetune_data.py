@@ -17,10 +17,8 @@ from defocusfix.training.finetuning.data import (
     DataFacts,
     divided,
     fingerprint,
-    scenes_for,
     scenes_to_hold_out,
 )
-from defocusfix.training.finetuning.verdict import FEWEST_SCENES
 
 
 def checked(number: int, **known) -> PairReport:
@@ -107,9 +105,31 @@ def test_of_few_scenes_a_larger_share_judges(scenes, judges):
     assert scenes_to_hold_out(scenes) == judges
 
 
-def test_the_fewest_scenes_for_a_verdict_are_told():
-    assert scenes_for(FEWEST_SCENES) == 7
-    assert [scenes_to_hold_out(count) for count in (6, 7)] == [2, 3]
+@given(st.integers(2, 40), st.integers(2, 9), st.integers(0, 5))
+def test_in_turn_every_pair_judges_once_and_no_scene_is_divided(pairs, folds, seed):
+    reports = tuple(map(checked, range(2 * pairs)))
+    files = [report.files for report in reports]
+    found = divided(
+        DataReport(reports, (), (), (), "name"), files, None, folds, crop_px=192, seed=seed
+    )
+    judging = [name for names in found.folds for name in names]
+    assert sorted(judging) == [files.name for files in files]
+    assert (found.held_out, found.learnt) == ((), tuple(found.scenes))
+    sides = [{found.scenes[name] for name in names} for names in found.folds]
+    assert len(found.folds) == min(folds, pairs)
+    assert sum(map(len, sides)) == len(set().union(*sides))
+    assert max(map(len, sides)) - min(map(len, sides)) <= 1
+
+
+def test_few_scenes_judge_in_turn_unless_a_share_is_asked_for():
+    def folds(pairs: int, share: float | None = None, wish: int | None = None) -> int:
+        reports = tuple(map(checked, range(pairs)))
+        files = [report.files for report in reports]
+        report = DataReport(reports, (), (), (), "name")
+        return len(divided(report, files, share, wish, crop_px=192, seed=0).folds)
+
+    assert [folds(n) for n in (6, 10, 22, 24)] == [3, 5, 5, 0]  # two pairs a scene
+    assert (folds(10, share=0.2), folds(10, wish=0), folds(24, wish=4)) == (0, 0, 4)
 
 
 def test_the_fingerprint_tells_when_a_photo_came_went_or_changed(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from defocusfix.errors import UsageError
 from defocusfix.training.config import RunConfig, read_config, resolve_config
 from defocusfix.training.finetuning.data import DataFacts
+from defocusfix.training.finetuning.folds import fold_config, share_of_time
 from defocusfix.training.finetuning.settings import FinetuneSettings, run_config
 from tests.training.small_finetuning import SPEC
 
@@ -27,6 +28,7 @@ def facts(pairs: int) -> DataFacts:
         scenes={name: name for name in names},
         crop_px=192,
         held_out=tuple(names[pairs:]),
+        folds=(),
         left_out=(),
         remarks=(),
         fingerprint="",
@@ -91,7 +93,32 @@ def test_what_stands_in_the_folder_is_the_same_run(tmp_path):
     assert resolve_config("reblur-guided", read_config(tmp_path / "config.toml"), ()) == made
 
 
-@pytest.mark.parametrize("wish", [{"max_hours": 0}, {"learning_rate": 0}, {"held_out": 0.7}])
+def test_the_run_on_all_pairs_gets_what_time_the_folds_leave():
+    whole = replace(config(max_hours=1.0), trainer=replace(config().trainer, max_hours=1.0))
+    first = share_of_time(whole, 0.0, 3)
+    assert first == pytest.approx(0.25)
+    last = share_of_time(whole, 3 * 3600 * first, 0)
+    assert last == pytest.approx(0.25)
+    assert 0 < share_of_time(whole, 7200.0, 0) <= 0.1
+    one = fold_config(whole, ["001"], first)
+    assert (one.recipe.held_out, one.trainer.validates_first) == (("001",), True)
+    assert (one.trainer.validate_steps, one.trainer.validate_minutes, one.trainer.patience) == (
+        0, 0, 0,
+    )  # fmt: skip
+    assert fold_config(whole, (), last).recipe.held_out == ()
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"max_hours": 0},
+        {"learning_rate": 0},
+        {"held_out": 0.7},
+        {"folds": 1},
+        {"folds": -2},
+        {"folds": 3, "held_out": 0.2},
+    ],
+)
 def test_what_cannot_be_done_is_refused(wish):
     with pytest.raises(UsageError):
         config(**wish)

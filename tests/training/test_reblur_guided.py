@@ -10,9 +10,12 @@ import pytest
 import torch
 
 from defocusfix.errors import InputError, ModelError, UsageError
+from defocusfix.network_spec import USUAL_OVERLAP
+from defocusfix.networks import deblurrer
 from defocusfix.networks.build import build_network
 from defocusfix.networks.raft import RaftSmall
 from defocusfix.networks.reblur import PseudoTruthConfig, ReblurConfig
+from defocusfix.networks.restormer import Restormer
 from defocusfix.pairs.crops import PairSettings
 from defocusfix.training.config import read_config, read_preset, resolve_config
 from defocusfix.training.recipe import Progress
@@ -20,19 +23,7 @@ from defocusfix.training.recipes.reblur_guided_config import Config, Deformation
 from defocusfix.training.recipes.reblur_guided_stages import seed_factor
 from defocusfix.training.weights import write_weights
 from tests.training.misaligned import write_pairs
-from tests.training.reblur_steps import built, small_config, stage_of, step_of
-
-SHIFT = np.array([[1, 0, 4], [0, 1, -3]])
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    return write_pairs(tmp_path_factory.mktemp("pairs"), 3, matrix=SHIFT)
-
-
-@pytest.fixture
-def config(pairs):
-    return small_config(*pairs)
+from tests.training.reblur_steps import built, stage_of, step_of
 
 
 def test_each_stage_lowers_its_terms_and_moves_its_modules(config):
@@ -209,6 +200,15 @@ def test_focusnet_learns_with_its_own_radius_or_with_seeds(config, network):
     assert moved == {"deblurrer", "reblur"}
     assert all(map(math.isfinite, terms.values()))
     assert recipe.spec.levels == 3
+
+
+def test_restormers_weights_say_what_tiles_suit_it(config, monkeypatch):
+    sizes = {"width": 8, "blocks": (1, 1, 1, 1), "refinement": 1, "heads": (1, 2, 2, 4)}
+    monkeypatch.setattr(deblurrer, "Restormer", lambda: Restormer(**sizes))
+    spec = built(replace(config, network="seeded-restormer")).spec
+    assert (spec.tile, spec.overlap) == (Restormer.tile, Restormer.overlap)
+    usual = built(config).spec
+    assert (usual.tile, usual.overlap) == (0, USUAL_OVERLAP)
 
 
 def test_free_kernels_blur_again_without_a_map(config):

@@ -7,7 +7,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -19,20 +18,7 @@ from defocusfix.training.recipes.reblur_guided import build
 from defocusfix.training.recipes.reblur_guided_config import Config
 from defocusfix.training.run_folder import RunFolder
 from defocusfix.training.trainer import Outcome, Trainer
-from tests.training.misaligned import write_pairs
-from tests.training.reblur_steps import small_config, stage_of
-
-SHIFT = np.array([[1, 0, 4], [0, 1, -3]])
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    return write_pairs(tmp_path_factory.mktemp("pairs"), 3, matrix=SHIFT)
-
-
-@pytest.fixture
-def config(pairs):
-    return small_config(*pairs)
+from tests.training.reblur_steps import stage_of
 
 
 def trainer(path, config: Config, *, resume: bool = False, seed: int = 0, clock=None, **settings):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,13 @@ from defocusfix.training.device import training_device
 from defocusfix.training.distributed import world_size
 from defocusfix.training.export import export_onnx, load_network
 from defocusfix.training.finetuning.data import DataFacts, divided, fingerprint
+from defocusfix.training.finetuning.folds import (
+    FOLDS_FOLDER,
+    Play,
+    fold_config,
+    judged_in_turn,
+    share_of_time,
+)
 from defocusfix.training.finetuning.held_out import HeldOut, held_out_pairs
 from defocusfix.training.finetuning.record import Record, plain, read_record, require_same
 from defocusfix.training.finetuning.report import Gains, gains_of, model_card, start_card
@@ -32,7 +40,7 @@ from defocusfix.training.finetuning.settings import RECIPE, FinetuneSettings, ru
 from defocusfix.training.recipe import Recipe
 from defocusfix.training.run_folder import RunFolder
 from defocusfix.training.trainer import Outcome
-from defocusfix.training.weights import read_weights
+from defocusfix.training.weights import read_weights, write_weights
 
 SUFFIX = "-finetuned"  # of the name of the weights
 CACHE = "cache"  # in the folder of the run, until it is over
@@ -57,7 +65,6 @@ class _Run:
     config: RunConfig
     data: DataFacts
     base: NetworkSpec
-    is_resumed: bool
 
 
 def finetune_run(
@@ -96,21 +103,53 @@ def finetune_run(
     if is_fresh:
         folder.clear()
     console = RunConsole(folder, talks=talks, moves=moves)
-    if folder.checkpoint.exists():
-        run = _taken_up(settings, folder, pairing, base)
+    is_begun = folder.checkpoint.exists() or (folder.path / FOLDS_FOLDER).exists()
+    if is_begun:
+        run = _taken_up(settings, folder, pairing, base, has_gpu)
     else:
         run = _begun(settings, folder, pairing, base, has_gpu, began, checking, page)
     held_out = _held_out(run, pairing, GPU_MEGAPIXELS if has_gpu else CPU_MEGAPIXELS)
-    if run.is_resumed:
+    if is_begun:
         console.say("going on with the run in this folder")
     for line in start_card(
         run.config, run.data, base, device=str(device), megapixels=held_out.megapixels
     ):
         console.say(line)
-    outcome = _trained(run, held_out, talks=talks, moves=moves)
+
+    def play(config: RunConfig, place: RunFolder, names: Sequence[str]) -> Outcome:
+        looked_at = held_out.of(names) if names else None
+        return _trained(run, config, place, looked_at, talks=talks, moves=moves)
+
+    if run.data.folds:
+        return _in_turn(run, held_out, settings.base, play, console)
+    outcome = play(run.config, folder, run.data.held_out)
     if outcome.reason == "signal":
         return Finetuned(outcome, None)
-    return Finetuned(outcome, _concluded(run, held_out, outcome, console))
+    gains = gains_of(folder.validations(), held_out.untouched(), held_out.judging, run.data.hints())
+    return Finetuned(outcome, _concluded(run, gains, outcome, console))
+
+
+def _in_turn(
+    run: _Run, held_out: HeldOut, base: Path, play: Play, console: RunConsole
+) -> Finetuned:
+    """Judge every scene in turn, then learn from all, if that is worth it."""
+    turns = judged_in_turn(run.config, run.data, run.folder.path, play, console.say)
+    if turns.outcome.reason == "signal":
+        return Finetuned(turns.outcome, None)
+    gains = gains_of(turns.looks, held_out.untouched(), held_out.judging, run.data.hints())
+    if gains.verdict.kept_step == 0:
+        weights, spec = read_weights(base)
+        write_weights(run.folder.best_weights, weights, replace(spec, name=_name(run.base)))
+        run.folder.describe(run.config.to_toml())
+        outcome = Outcome("finished", 0)
+    else:
+        console.say("all pairs are learnt from")
+        hours = share_of_time(run.config, turns.seconds, 0)
+        outcome = play(fold_config(run.config, (), hours), run.folder, ())
+        if outcome.reason == "signal":
+            return Finetuned(outcome, None)
+        shutil.copyfile(run.folder.weights, run.folder.best_weights)
+    return Finetuned(outcome, _concluded(run, gains, outcome, console))
 
 
 def _begun(
@@ -143,24 +182,35 @@ def _begun(
         report,
         pairing.pairs,
         settings.held_out,
+        settings.folds,
         crop_px=GPU_CROP_PX if has_gpu else CPU_CROP_PX,
         seed=settings.seed,
     )
-    config = run_config(
+    record = Record(plain(settings), base.weights_sha256, data, time.monotonic() - began)
+    config = _config(settings, folder, record, base, has_gpu)
+    record.write(folder.path / "finetune.json")
+    return _Run(folder, config, data, base)
+
+
+def _config(
+    settings: FinetuneSettings, folder: RunFolder, record: Record, base: NetworkSpec, has_gpu: bool
+) -> RunConfig:
+    return run_config(
         settings,
-        data,
+        record.data,
         base,
         cache=folder.path / CACHE,
         has_gpu=has_gpu,
-        seconds_gone=time.monotonic() - began,
+        seconds_gone=record.seconds_gone,
     )
-    record = Record(plain(settings), base.weights_sha256, data)
-    record.write(folder.path / "finetune.json")
-    return _Run(folder, config, data, base, is_resumed=False)
 
 
 def _taken_up(
-    settings: FinetuneSettings, folder: RunFolder, pairing: Pairing, base: NetworkSpec
+    settings: FinetuneSettings,
+    folder: RunFolder,
+    pairing: Pairing,
+    base: NetworkSpec,
+    has_gpu: bool,
 ) -> _Run:
     """The run that lies in the folder, if it is the one that was asked for."""
     path = folder.path / "finetune.json"
@@ -171,64 +221,68 @@ def _taken_up(
         )
     record = read_record(path)
     require_same(record, settings, base.weights_sha256, fingerprint(pairing.pairs))
-    config = resolve_config(RECIPE, read_config(folder.config), ())
-    return _Run(folder, config, record.data, base, is_resumed=True)
+    return _Run(folder, _config(settings, folder, record, base, has_gpu), record.data, base)
 
 
 def _held_out(run: _Run, pairing: Pairing, megapixels: float) -> HeldOut:
-    names = set(run.data.held_out)
+    """All pairs that judge, once or in turn."""
+    names = {*run.data.held_out, *itertools.chain(*run.data.folds)}
     files = [pair for pair in pairing.pairs if pair.name in names]
-    as_taken = PairSettings(
-        alignment="none",
-        matches_exposure=False,
-        augments=False,
-        cache=run.config.recipe.data.cache,
-    )
+    laid = PairSettings(alignment="local", augments=False, cache=run.config.recipe.data.cache)
     deblurrer = as_deblurrer(build_network(run.config.recipe.network))
-    held_out = held_out_pairs(
-        PairCrops(files, as_taken, run.config.recipe.seed),
+    return held_out_pairs(
+        PairCrops(files, laid, run.config.recipe.seed),
         run.data.scenes,
         multiple=deblurrer.size_multiple * 2 ** (deblurrer.levels - 1),
         megapixels=megapixels,
     )
-    earlier = run.folder.validations()
-    return replace(held_out, base=earlier[0]["each"] if earlier else [])
 
 
-def _trained(run: _Run, held_out: HeldOut, *, talks: bool, moves: bool) -> Outcome:
+def _trained(
+    run: _Run,
+    config: RunConfig,
+    folder: RunFolder,
+    held_out: HeldOut | None,
+    *,
+    talks: bool,
+    moves: bool,
+) -> Outcome:
+    """Train in a folder, or go on there as it was begun; None looks at nothing on the way."""
+    is_resumed = folder.checkpoint.exists()
+    if is_resumed:
+        config = resolve_config(RECIPE, read_config(folder.config), ())
+    if held_out is not None and (earlier := folder.validations()):
+        held_out = replace(held_out, base=earlier[0]["each"])
+
     def changed(recipe: Recipe) -> Recipe:
         facts = run.base if run.base.architecture == recipe.spec.architecture else recipe.spec
         spec = replace(
             facts,
-            name=run.base.name.removesuffix(SUFFIX) + SUFFIX,
+            name=_name(run.base),
             training_data=recipe.spec.training_data,
             weights_sha256="",
             revision="",
         )
-        return replace(recipe, validate=held_out.look, spec=spec)
+        return replace(recipe, validate=None if held_out is None else held_out.look, spec=spec)
 
     try:
         return train_run(
-            run.config,
-            run.folder.path,
-            is_resumed=run.is_resumed,
-            talks=talks,
-            moves=moves,
-            changed=changed,
+            config, folder.path, is_resumed=is_resumed, talks=talks, moves=moves, changed=changed
         )
     except TrainingError as error:
+        kept = "" if held_out is None else f"; what was best is kept in {folder.best_weights}"
         raise TrainingError(
-            error.what,
-            why=error.why,
-            fix="a lower --learning-rate with --fresh; what was best up to here is kept in "
-            f"{run.folder.best_weights.name}",
+            error.what, why=error.why, fix=f"a lower --learning-rate with --fresh{kept}"
         ) from error
 
 
-def _concluded(run: _Run, held_out: HeldOut, outcome: Outcome, console: RunConsole) -> Gains:
-    """Judge, export the weights that were best, and write the card."""
+def _name(base: NetworkSpec) -> str:
+    return base.name.removesuffix(SUFFIX) + SUFFIX
+
+
+def _concluded(run: _Run, gains: Gains, outcome: Outcome, console: RunConsole) -> Gains:
+    """Export the weights that were best, and write the card."""
     folder = run.folder
-    gains = gains_of(folder.validations(), held_out.untouched(), held_out.judging, run.data.hints())
     network, spec = load_network(folder.best_weights)
     export_onnx(network, spec, folder.path / "model.onnx", overwrite=True)
     (folder.path / "held-out.csv").write_text(as_csv(gains.each()), "utf-8")

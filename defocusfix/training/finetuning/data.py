@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,8 @@ CROP_MULTIPLE = 64  # sides that a network of three levels and a size multiple o
 SHARE_THAT_FITS = 0.9  # of the pairs that a crop must fit into; smaller photos are left out
 FEW_TO_LEARN_FROM = 20
 ENOUGH_JUDGES = 8  # held-out scenes
+FEW_SCENES = 12  # with fewer, each is held out in turn
+FOLDS = 5
 LARGEST_SHARE = 0.4  # of the scenes that judge, unless asked for
 HARDLY_BLURRED_PX = 1.0
 
@@ -43,7 +44,10 @@ class DataFacts:
     crop_px: int
     """Side of the crops that fit into the usable pairs."""
     held_out: tuple[str, ...]
-    """Usable pairs that nothing is learnt from."""
+    """Usable pairs that nothing is learnt from; none where there are folds."""
+    folds: tuple[tuple[str, ...], ...]
+    """Usable pairs, by the part that judges while the others are learnt from; none where one part
+    is held out."""
     left_out: tuple[str, ...]
     """Pairs that are used for nothing."""
     remarks: tuple[str, ...]
@@ -72,13 +76,16 @@ def divided(
     report: DataReport,
     pairs: Sequence[PairFiles],
     held_out_share: float | None,
+    folds: int | None = 0,
     *,
     crop_px: int,
     seed: int,
 ) -> DataFacts:
-    """The facts of checked pairs, some scenes of them held out.
+    """The facts of checked pairs, some scenes of them held out, or all of them in turn.
 
     pairs: all that were found. held_out_share: of the scenes; None for one that suits their number.
+    folds: parts that are held out in turn, at most one per scene; 0 for none, None for as many as
+    suit the number of scenes, where no share is given.
     crop_px: wanted side of a crop; it is smaller where many photos are smaller than that, and the
     few that are smaller still are left out.
     Raises TrainingError where nothing can be learnt or nothing can be held out.
@@ -102,6 +109,8 @@ def divided(
     used = [checked[name] for name in names]
     scenes = [pair.scene or pair.name for pair in used]
     count = len(set(scenes))
+    if folds is None:
+        folds = FOLDS if count < FEW_SCENES and held_out_share is None else 0
     share = scenes_to_hold_out(count) / max(count, 2) if held_out_share is None else held_out_share
     _, held_out = split_by_scene(usable, share, seed, scenes=scenes)
     return DataFacts(
@@ -112,10 +121,23 @@ def divided(
         scales={str(s): n for s, n in sorted(Counter(pair.scale or 1 for pair in used).items())},
         scenes=dict(zip(names, scenes, strict=True)),
         crop_px=crop_px,
-        held_out=tuple(files.name for files in held_out),
+        held_out=() if folds else tuple(files.name for files in held_out),
+        folds=_in_turn(dict(zip(names, scenes, strict=True)), folds, seed) if folds else (),
         left_out=tuple(files.name for files in pairs if files.name not in names),
         remarks=report.remarks,
         fingerprint=fingerprint(pairs),
+    )
+
+
+def _in_turn(scenes: Mapping[str, str], folds: int, seed: int) -> tuple[tuple[str, ...], ...]:
+    """Names by fold, of pairs whose scenes are given: scenes are drawn by lot and stay whole."""
+    known = sorted(set(scenes.values()))
+    order = [known[n] for n in np.random.default_rng(seed).permutation(len(known))]
+    folds = min(folds, len(order))
+    fold = {scene: number % folds for number, scene in enumerate(order)}
+    return tuple(
+        tuple(name for name, scene in scenes.items() if fold[scene] == number)
+        for number in range(folds)
     )
 
 
@@ -130,11 +152,6 @@ def scenes_to_hold_out(count: int) -> int:
     much the same in all scenes, so the one scene fewer to learn from costs less than it tells.
     """
     return max(1, round(count / 5), min(ENOUGH_JUDGES, round(LARGEST_SHARE * count)))
-
-
-def scenes_for(judges: int) -> int:
-    """The fewest scenes of which so many judge."""
-    return next(count for count in itertools.count(2) if scenes_to_hold_out(count) >= judges)
 
 
 def fingerprint(pairs: Sequence[PairFiles]) -> str:

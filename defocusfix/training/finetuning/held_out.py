@@ -2,16 +2,18 @@
 
 Training may look at reduced photos; a user restores whole ones, so these are what counts. Of a
 large photo a square around the middle is taken, so that a look costs seconds, not minutes. Input,
-base model and tuned network are compared with the very same targets: as they were taken, and after
-each of the alignments of evaluation/pairs.py, found once from the untouched photos.
+base model and tuned network are compared with the very same targets: as they were taken, and laid
+over the untouched photos once, with parallax and uneven light taken out as for training
+(pairs/remainder.py), followed by each of the alignments of evaluation/pairs.py.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,18 +21,22 @@ from torch import nn
 
 from defocusfix.errors import TrainingError
 from defocusfix.evaluation.metrics import psnr, ssim_gaussian
-from defocusfix.evaluation.pairs import ALIGNMENTS, PairCase, pair_case
+from defocusfix.evaluation.pairs import ALIGNMENTS, PairCase, Target, pair_case
 from defocusfix.networks.deblurrer import as_deblurrer
 from defocusfix.pairs.crops import PairCrops
+from defocusfix.registration.global_ecc import LUMINANCE
 from defocusfix.registration.warp import FloatImage
 from defocusfix.training.recipe import Validation
 
 JUDGING = "tiled"  # whole shifts of tiles: neither a drift nor the flow that taught has a part
 SMALLEST_SIDE_PX, LARGEST_SIDE_PX = 256, 1536
 PICTURES, PICTURE_PX = 8, 320
+DETAIL_SIGMA_PX = 1.5  # leaves noise out
+LEAST_DETAIL = 1e-6  # of a blank photo
 
 Row = dict[str, str | float]
-"""Figures of one photo: pair, scene, ssim and psnr_<alignment> for each target that it has."""
+"""Figures of one photo: pair, scene, psnr_<alignment> for each target that it has, ssim, and its
+detail as a share of the target's, which PSNR, kind to what is soft, does not tell."""
 
 
 @dataclass(slots=True)
@@ -52,6 +58,10 @@ class HeldOut:
     def megapixels(self) -> float:
         """Of one look."""
         return sum(case.image.shape[0] * case.image.shape[1] for case in self.cases) / 1e6
+
+    def of(self, names: Sequence[str]) -> HeldOut:
+        """Some of the pairs alone, without figures of the base model."""
+        return HeldOut([case for case in self.cases if case.name in names], self.scenes)
 
     def untouched(self) -> list[Row]:
         """Figures of the photos as they are."""
@@ -85,13 +95,14 @@ class HeldOut:
         if self.judging in case.targets:
             target = case.targets[self.judging]
             row["ssim"] = ssim_gaussian(output, target.image, target.mask)
+            row["detail"] = _detail(output, target.mask) / _detail(target.image, target.mask)
         return row
 
 
 def held_out_pairs(
     source: PairCrops, scenes: Mapping[str, str], *, multiple: int, megapixels: float
 ) -> HeldOut:
-    """Read and align all pairs of `source`, which gives them as they were taken, at full size.
+    """Read and align all pairs of `source`, which gives them at full size.
 
     multiple: sides of what the network takes. megapixels: about as many are looked at in all.
     Raises TrainingError if not one pair is there.
@@ -100,8 +111,14 @@ def held_out_pairs(
         raise TrainingError("no pair is held out: nothing could be judged")
     side = math.sqrt(1e6 * megapixels / len(source))
     side_px = round(min(max(side, SMALLEST_SIDE_PX), LARGEST_SIDE_PX))
-    views = ((n, source.centre(n, side_px, multiple)) for n in range(len(source)))
-    return HeldOut([pair_case(source.name(n), *view) for n, view in views], scenes)
+    return HeldOut([_case(source, n, side_px, multiple) for n in range(len(source))], scenes)
+
+
+def _case(source: PairCrops, number: int, side_px: int, multiple: int) -> PairCase:
+    blurred, taken, laid = source.common(number, side_px, multiple)
+    case = pair_case(source.name(number), blurred, laid, matches_exposure=False)
+    raw = Target(taken, case.targets["raw"].mask)
+    return replace(case, targets=case.targets | {"raw": raw})
 
 
 def mean_figures(rows: Sequence[Row], scenes: Mapping[str, str]) -> dict[str, float]:
@@ -116,6 +133,13 @@ def mean_figures(rows: Sequence[Row], scenes: Mapping[str, str]) -> dict[str, fl
         key: float(np.mean([np.mean(values) for values in of_scenes.values()]))
         for key, of_scenes in found.items()
     }
+
+
+def _detail(image: FloatImage, mask: NDArray[np.bool_]) -> float:
+    """How strongly an image varies from pixel to pixel, noise aside; above 0."""
+    smooth = cv2.GaussianBlur(image @ LUMINANCE, (0, 0), DETAIL_SIGMA_PX)
+    curvature = np.asarray(cv2.Laplacian(smooth, cv2.CV_32F))
+    return float(np.sqrt(np.square(curvature)[mask].mean())) + LEAST_DETAIL
 
 
 def _restored(network: nn.Module, image: FloatImage) -> FloatImage:

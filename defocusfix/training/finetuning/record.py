@@ -21,6 +21,8 @@ class Record:
     base_sha256: str
     """Of the weights that the run starts from."""
     data: DataFacts
+    seconds_gone: float
+    """From the begin of the command until training could begin."""
 
     def write(self, path: Path) -> None:
         """Keep it as JSON."""
@@ -34,6 +36,7 @@ def read_record(path: Path) -> Record:
         data = content.pop("data")
         for name in ("held_out", "left_out", "remarks"):
             data[name] = tuple(data[name])
+        data["folds"] = tuple(tuple(names) for names in data["folds"])
         return Record(data=DataFacts(**data), **content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,12 @@ from defocusfix.evaluation.report import Row as TableRow
 from defocusfix.network_spec import NetworkSpec
 from defocusfix.training.config import RunConfig
 from defocusfix.training.console import duration
-from defocusfix.training.finetuning.data import FEW_TO_LEARN_FROM, DataFacts, scenes_for
+from defocusfix.training.finetuning.data import FEW_TO_LEARN_FROM, DataFacts
 from defocusfix.training.finetuning.held_out import Row, mean_figures
 from defocusfix.training.finetuning.verdict import FEWEST_SCENES, Look, Verdict, judge
 
 INPUT, BASE, TUNED = "input", "base", "tuned"
+NOTICEABLE = 0.05  # share of detail, that is missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,22 @@ class Gains:
 
     @property
     def in_words(self) -> str:
-        """The verdict."""
-        return self.verdict.in_words(self.hints)
+        """The verdict, and what PSNR does not tell."""
+        words = self.verdict.in_words(self.hints)
+        if self.verdict.kept_step == 0 or self.less_detail < NOTICEABLE:
+            return words
+        return (
+            f"{words} But it is softer: {self.less_detail:.0%} less detail than the base model; "
+            "compare the pictures in samples."
+        )
+
+    @property
+    def less_detail(self) -> float:
+        """Share of the base model's detail that the tuned network lacks; below 0 it has more."""
+        found = {str(row["network"]): row for row in self.means()}
+        if "detail" not in found[BASE]:
+            return 0.0
+        return 1 - float(found[TUNED]["detail"]) / float(found[BASE]["detail"])
 
     def means(self) -> list[TableRow]:
         """One row each for the untouched photos, the base model and the tuned network."""
@@ -44,7 +60,8 @@ class Gains:
                 for alignment in ALIGNMENTS
                 if f"psnr_{alignment}" in found
             }
-            table.append({"network": name, **figures, "ssim": found["ssim"]})
+            others = {key: value for key, value in found.items() if key in ("ssim", "detail")}
+            table.append({"network": name, **figures, **others})
         return table
 
     def each(self) -> list[TableRow]:
@@ -64,6 +81,7 @@ class Gains:
             "gain_db": self.verdict.mean_db,
             "interval_db": [self.verdict.low_db, self.verdict.high_db],
             "gain_over_input_db": self.verdict.over_input_db,
+            "less_detail": self.less_detail,
             "scenes": dict(self.verdict.gains_db),
             "kept_step": self.verdict.kept_step,
             "means": self.means(),
@@ -96,7 +114,7 @@ def start_card(
     """What is about to happen, line by line. megapixels: of one look at the held-out photos."""
     trainer, recipe = config.trainer, config.recipe
     usable = data.found - data.rejected
-    held_out = {data.scenes[name] for name in data.held_out}
+    judges = {data.scenes[name] for name in (*data.held_out, *itertools.chain(*data.folds))}
     learnt = {data.scenes[name] for name in data.learnt}
     scales = ", ".join(f"1/{scale}: {count}" for scale, count in data.scales.items())
     parts = ", ".join(recipe.trains)
@@ -106,23 +124,23 @@ def start_card(
         f"          median shift {data.shift_px:.1f} px, blur radius {data.radius_px:.1f} px, "
         f"trained at {scales}",
         f"learns    {len(data.learnt)} pairs of {_scenes(len(learnt))}",
-        f"judges    {len(data.held_out)} pairs of {_scenes(len(held_out))} held out, "
-        f"{megapixels:.1f} megapixels a look",
+        f"judges    {_judges(data)}, {megapixels:.1f} megapixels a look",
         f"base      {base.name}, {base.licence or 'licence not stated'}",
         f"weights   {f'only {parts}' if parts else 'all'} learn, at a rate of "
         f"{recipe.learning_rate:.0e}",
         f"device    {device}, {trainer.precision}, {recipe.batch_size} crops of "
         f"{recipe.data.crop_px} px a step",
-        f"length    {_steps(config)} steps, or what fits into {duration(3600 * trainer.max_hours)}",
+        f"length    {'' if not data.folds else f'{len(data.folds) + 1} times '}{_steps(config)} "
+        f"steps, or what fits into {duration(3600 * trainer.max_hours)}",
     ]
     if len(data.learnt) < FEW_TO_LEARN_FROM:
         lines.append(
             f"note      {len(data.learnt)} pairs are few: {FEW_TO_LEARN_FROM} or more teach better"
         )
-    if len(held_out) < FEWEST_SCENES:
+    if len(judges) < FEWEST_SCENES:
         lines.append(
-            f"note      {_scenes(len(held_out))} held out cannot tell a gain from chance; "
-            f"{scenes_for(FEWEST_SCENES)} scenes in all would do"
+            f"note      {_scenes(len(judges))} held out cannot tell a gain from chance; "
+            f"{FEWEST_SCENES} would do"
         )
     return lines + [f"note      {remark}" for remark in data.remarks]
 
@@ -148,25 +166,27 @@ def model_card(
 | licence | {base.licence or "not stated"}, inherited from the base model; your photos are yours |
 | architecture | {recipe.network} |
 | files | `model.onnx` (what `restore -m` loads), `best.safetensors` (for training on) |
-| kept | step {verdict.kept_step} of {steps}, by the score on held-out photos |
+| kept | {_kept(data, verdict, steps)} |
 
 ## Data
 
 {data.found} pairs from `{recipe.blurry.name}` (blurred) and `{recipe.sharp.name}` (sharp), of which
 {data.rejected} were rejected. {len(data.learnt)} pairs were learnt from: {names}.
-{len(data.held_out)} pairs were held out: {", ".join(data.held_out)}.
+{_told_of_judges(data)}
 The base model: {base.training_data or "its training data are not stated"}.
 
 ## Gain on held-out photos
 
-PSNR in dB, means over scenes, against the same targets for all: as they were taken (raw), and after
-one shift, turn and zoom (global), shifts of tiles, and optical flow.
+PSNR in dB, means over scenes, against the same targets for all: as they were taken (raw), and laid
+over the untouched photos, parallax and uneven light taken out; these as they are but for one shift,
+turn and zoom (global), after shifts of tiles, and after optical flow. Detail is a share of the
+target's: PSNR is kind to what is soft.
 
 | {" | ".join(key.replace("_", " ") for key in heading)} |
 |{"---|" * len(heading)}
 {means}
 
-Gain over the base model by scene, in dB; each by the weights that the other scenes would have kept:
+Gain over the base model by scene, in dB; each by weights in which the scene had no part:
 
 | scene | gain |
 |---|---|
@@ -176,6 +196,30 @@ Mean {verdict.mean_db:+.2f} dB, 95 % interval {verdict.low_db:+.2f} to {verdict.
 
 Training: recipe `{config.recipe_name}`, every setting in config.toml.
 """
+
+
+def _judges(data: DataFacts) -> str:
+    if data.folds:
+        scenes = _scenes(len(set(data.scenes.values())))
+        return f"all {scenes} in {len(data.folds)} turns, each while the others are learnt from"
+    scenes = _scenes(len({data.scenes[name] for name in data.held_out}))
+    return f"{len(data.held_out)} pairs of {scenes} held out"
+
+
+def _told_of_judges(data: DataFacts) -> str:
+    if not data.folds:
+        return f"{len(data.held_out)} pairs were held out: {', '.join(data.held_out)}."
+    turns = "; ".join(", ".join(names) for names in data.folds)
+    return (
+        f"For the figures below {len(data.folds)} further networks were trained, each without one "
+        f"part of the pairs,\nwhich it was judged by: {turns}."
+    )
+
+
+def _kept(data: DataFacts, verdict: Verdict, steps: int) -> str:
+    if not data.folds:
+        return f"step {verdict.kept_step} of {steps}, by the score on held-out photos"
+    return f"the last of {steps} steps on all pairs" if verdict.kept_step else "the base model"
 
 
 def _steps(config: RunConfig) -> int:

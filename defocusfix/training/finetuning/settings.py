@@ -18,7 +18,7 @@ from defocusfix.training.config import RunConfig, resolve_config
 from defocusfix.training.finetuning.data import DataFacts
 
 RECIPE = "reblur-guided"
-LEARNING_RATE = 2e-5  # a fiftieth of what the bundled weights were trained with
+LEARNING_RATE = 5e-5  # a twentieth of what the bundled weights were trained with
 REBLUR_RATE = 1e-3  # of the reblurring module, which starts from nothing
 FEW_PAIRS = 50  # with fewer, a large backbone stays as it is and its fusion learns
 FOCUSNET_TRUNK = ("head", "body", "tail")  # its map knows the blur better than young kernels do
@@ -48,6 +48,9 @@ class FinetuneSettings:
     learning_rate: float = LEARNING_RATE
     held_out: float | None = None
     """Share of the scenes to judge by; None for a share that suits their number."""
+    folds: int | None = None
+    """Parts that the scenes are divided into, each judged by a network that learnt from the others;
+    0 for one part that is held out; None for what suits the number of scenes."""
     device: str = "auto"
     precision: Literal["bf16", "fp32"] = "fp32"
     seed: int = 0
@@ -63,6 +66,13 @@ class FinetuneSettings:
             raise UsageError(
                 f"--held-out {self.held_out:g} is not a share of the scenes",
                 why=f"it must lie between {FEWEST_SHARE} and {MOST_SHARE}",
+            )
+        if self.folds is not None and (self.folds < 0 or self.folds == 1):
+            raise UsageError("--folds must be 2 or more, or 0 for one held-out part")
+        if self.folds and self.held_out is not None:
+            raise UsageError(
+                "--folds and --held-out exclude each other",
+                why="with folds, every scene is held out once",
             )
 
 
@@ -113,7 +123,7 @@ def run_config(
         "data": {
             "crop_px": data.crop_px,
             "scale": "auto",
-            "alignment": "affine",
+            "alignment": "local",
             "cache": str(cache),
         },
         "reblur": {"width": 64 if has_gpu else 16},

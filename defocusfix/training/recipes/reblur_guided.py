@@ -19,10 +19,11 @@ from pathlib import Path
 from torch import nn
 
 from defocusfix.errors import ModelError, UsageError
-from defocusfix.network_spec import NetworkSpec
+from defocusfix.network_spec import WRITTEN_IF_UNUSUAL, NetworkSpec
 from defocusfix.networks.build import build_network
 from defocusfix.networks.deblurrer import Deblurrer, SeededDeblurrer, SeededFocusNet, as_deblurrer
 from defocusfix.networks.reblur import FreeKernelReblur, ReblurModule
+from defocusfix.networks.restormer import Restormer
 from defocusfix.pairs.find import PairFiles, find_pairs
 from defocusfix.pairs.layouts import LAYOUTS, pairs_of_layout
 from defocusfix.registration.flow import dis_flow
@@ -72,6 +73,7 @@ def build(config: Config) -> Recipe:
         # As they were taken: the scores say by which alignment they come about.
         as_taken = replace(config.data, alignment="none", matches_exposure=False)
         validate = pair_validation(PairSource(looked_at, as_taken, config.seed))
+    tile, overlap = _tiling(network)
     return Recipe(
         name="reblur-guided",
         modules=modules,
@@ -85,6 +87,8 @@ def build(config: Config) -> Recipe:
             levels=deblurrer.levels,
             licence=config.licence,
             training_data=config.training_data,
+            tile=tile,
+            overlap=overlap,
         ),
         validate=validate,
         optimisers={"reblur": OptimiserConfig(learning_rate=config.reblur_rate)} if reblur else {},
@@ -116,6 +120,14 @@ def _deblurrer(config: Config, network: nn.Module) -> Deblurrer:
             why=f"its crops are multiples of {multiple} px",
         )
     return deblurrer
+
+
+def _tiling(network: nn.Module) -> tuple[int, int]:
+    """Tile and overlap that suit a network; see NetworkSpec."""
+    backbone = network.backbone if isinstance(network, SeededDeblurrer) else network
+    if isinstance(backbone, Restormer):
+        return backbone.tile, backbone.overlap
+    return WRITTEN_IF_UNUSUAL["tile"], WRITTEN_IF_UNUSUAL["overlap"]
 
 
 def _load(network: nn.Module, name: str, path: Path) -> None:
