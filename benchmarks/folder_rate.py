@@ -32,7 +32,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -78,6 +78,16 @@ class Rate:
     """From the start of the command until the first photo is done."""
     others: float
     """Largest share of the processors that other programs took in a round; nan if unknown."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The bare rate of photos that are computed in one call."""
+
+    size: str
+    photos: int
+    bare: float
+    """Photos per second."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +143,7 @@ def main() -> None:
     wanted = parser.parse_args()
     stop_when_terminated()
 
-    facts = {
+    facts: dict[str, object] = {
         "processor": f"{processor_name()} ({', '.join(abilities()) or 'plain'})",
         "threads": wanted.threads,
         "defocusfix": __version__,
@@ -160,9 +170,10 @@ def main() -> None:
             for told in batched(photos, size, wanted):
                 batches.append(told)
                 if not wanted.json:
-                    print(f"{size:>9}  in one call: {told}", flush=True)
+                    print(f"{size:>9}{told.bare:25.2f}  {told.photos} in one call", flush=True)
     if wanted.json:
-        print(json.dumps({**facts, "rates": [asdict(r) for r in rates], "batches": batches}))
+        facts |= {"rates": [asdict(r) for r in rates], "batches": [asdict(b) for b in batches]}
+        print(json.dumps(facts))
 
 
 def fitting_count(size: str) -> int:
@@ -279,13 +290,12 @@ def folder_rate(photos: list[Path], jobs: int, wanted: argparse.Namespace) -> tu
     return pace, done[0][0] - start
 
 
-def batched(photos: list[Path], size: str, wanted: argparse.Namespace) -> list[dict[str, object]]:
+def batched(photos: list[Path], size: str, wanted: argparse.Namespace) -> Iterator[Batch]:
     """Bare rates of several equal photos in one call, by one session with all threads."""
     if not wanted.batches:
-        return []
+        return
     engine = opened(wanted, wanted.threads)
-    (calls,) = [recorded(photos[0], engine)]
-    told = []
+    calls = recorded(photos[0], engine)
     for n_photos in wanted.batches:
         together = [
             {name: np.repeat(array, n_photos, axis=0) for name, array in inputs.items()}
@@ -296,8 +306,7 @@ def batched(photos: list[Path], size: str, wanted: argparse.Namespace) -> list[d
             n_photos * bare_rate([engine], [together], BARE_SECONDS).rate
             for _ in range(wanted.rounds)
         ]
-        told.append({"size": size, "photos": n_photos, "bare": statistics.median(rates)})
-    return told
+        yield Batch(size, n_photos, statistics.median(rates))
 
 
 def _describe(engine: Engine) -> str:

@@ -29,6 +29,7 @@ from defocusfix.jobs.journal import Journal, Row, State, journal_folder
 from defocusfix.jobs.own_outputs import numbered
 from defocusfix.jobs.plan import Item, OnExists
 from defocusfix.jobs.sight import Sight, name_in, root_of, state_of, was_left
+from defocusfix.photo.safe_write import remove_leftovers
 
 # What the system says when a disk is full or a share is gone, which no other photo would escape.
 _ABOUT_ALL = "ENOSPC EDQUOT EROFS ESTALE ENOTCONN ENODEV ENXIO EHOSTDOWN EHOSTUNREACH ETIMEDOUT"
@@ -220,6 +221,8 @@ class Bookkeeping:
             settled = self._settled(sight)
             if settled is not None:
                 return settled
+            if any(row.state == "begun" for row in sight.rows):
+                self._tidy(item)
             completed = sight.completed(ignored=self._ignored)
             if completed is not None:
                 with self._at_home():
@@ -240,6 +243,17 @@ class Bookkeeping:
             self._add(begun)
         self._begun[item.key] = begun
         return allowed
+
+    def _tidy(self, item: Item) -> None:
+        """Remove what a killed run left around a photo it was at.
+
+        That may be in the folders of the outputs or, before these were made, in one around them.
+        """
+        for output in item.outputs:
+            for folder in output.parents:
+                remove_leftovers(folder)
+                if not folder.is_relative_to(self._home) or folder == self._home:
+                    break
 
     def _allowed(self, sight: Sight) -> Item | None:
         """The item with outputs that may be written; None if its output is there and stays."""

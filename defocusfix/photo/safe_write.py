@@ -134,6 +134,10 @@ def _move(temporary: Path, path: Path, *, may_overwrite: bool) -> None:
         if os.path.lexists(path):
             raise _taken(path) from None
         temporary.replace(path)
+        return
+    # At once: flushing the folder takes a while, in which a kill would leave it.
+    with suppress(OSError):
+        temporary.unlink()
 
 
 def _taken(path: Path) -> OutputError:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from defocusfix.jobs.events import SkipReason
 from defocusfix.jobs.journal import journal_folder, read_rows
 from defocusfix.jobs.plan import Item
+from defocusfix.photo.safe_write import MARK
 from tests.jobs.copying import BROKEN, Copying, copy_all, counts, restored
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +69,21 @@ def test_a_run_that_is_killed_is_completed_by_the_next_one_and_nothing_is_saved_
     assert finished.failed == ()
     assert_complete(folder, home)
     assert counts(copy_all(folder, home, with_map=True)[0]) == (0, 3, 0)
+
+
+@pytest.mark.parametrize("step", ["read", "saved"])
+def test_what_a_killed_run_left_unfinished_around_its_photo_is_removed(tmp_path, step):
+    folder, home = folder_of(tmp_path, 1), tmp_path / "out"
+    (folder / "sub").mkdir()
+    (folder / "0.jpg").rename(folder / "sub/0.jpg")
+    run_until_killed(folder, home, step, "sub/0.jpg")
+    (home / "sub").mkdir(exist_ok=True)
+    # Of a photo that was linked to its name but not flushed; of a trial before there was a folder.
+    for place in (home / "sub", home):
+        (place / f".0.abc{MARK}").write_bytes(b"half")
+    copy_all(folder, home)
+    files = {file.relative_to(home).as_posix() for file in home.rglob("*") if file.is_file()}
+    assert {name for name in files if not name.startswith(".defocusfix/")} == {"sub/0.jpg"}
 
 
 @pytest.mark.parametrize("step", ["map", "save", "saved"])
