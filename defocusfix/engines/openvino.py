@@ -7,6 +7,7 @@ some twenty tiles of bf16 and more memory.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from functools import cache, partial
 from importlib import metadata
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 
 from defocusfix.engines.cores import physical_cores
 from defocusfix.engines.engine import FloatArray, Precision
@@ -23,6 +23,12 @@ from defocusfix.engines.memory import first_line, loading_error, means_out_of_me
 from defocusfix.engines.model_file import MAKE_ONE, read_spec
 from defocusfix.errors import DeviceError, ModelError
 from defocusfix.network_spec import NetworkSpec
+
+# Nothing that this program does is told to anybody: without this package OpenVINO sends no figures
+# on its use, starts no process for that and leaves no number in the home folder.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import openvino  # noqa: E402
 
 HINT = "INFERENCE_PRECISION_HINT"
 THEIR_NAMES: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}

@@ -130,6 +130,29 @@ def test_a_signal_is_survived_after_another_thread_let_an_engine_go(path):
     assert (process.returncode, process.stdout) == (0, "heard\n")
 
 
+def test_nothing_is_told_about_its_use_and_the_home_folder_stays_empty(path, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    program = """
+import sys
+from pathlib import Path
+from defocusfix.engines.openvino import OpenVinoEngine
+
+OpenVinoEngine(Path(sys.argv[1]), threads=1)
+print(*(name for name, module in sys.modules.items() if "telemetry" in name and module))
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        env=os.environ | {"HOME": str(home), "USERPROFILE": str(home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # OpenVINO's own stand-in for the package, which does nothing, may be there.
+    assert "openvino_telemetry" not in process.stdout
+    assert list(home.iterdir()) == []
+
+
 @tight_memory.needed
 def test_a_tile_that_is_too_large_for_the_memory_says_so_and_a_smaller_one_still_works(tmp_path):
     small_networks.convolutions(tmp_path / "net.onnx", levels=1)
