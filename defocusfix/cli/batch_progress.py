@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from defocusfix.cli import output
-from defocusfix.cli.progress import SECONDS_BETWEEN_LINES, Job, clock_time
+from defocusfix.cli.progress import SECONDS_BETWEEN_LINES, Job
+from defocusfix.jobs.clock_time import clock_time
 
 Clock = Callable[[], float]
 

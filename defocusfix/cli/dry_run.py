@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from defocusfix.cli import output
 from defocusfix.cli.batch import Course, settings_of
-from defocusfix.cli.progress import clock_time
+from defocusfix.jobs.clock_time import clock_time
 from defocusfix.jobs.estimate import Estimate, Prospect, estimate, standing
 from defocusfix.jobs.outlook import Outlook
 from defocusfix.jobs.plan import Plan

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from defocusfix.cli import output
+from defocusfix.jobs.clock_time import clock_time
 
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -141,10 +142,3 @@ def _say_nothing(amount: float = 1.0, note: str = "") -> None:
 
 def _amount(value: float) -> str:
     return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"
-
-
-def clock_time(seconds: float) -> str:
-    """Seconds as m:ss, from an hour on as h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from defocusfix.cli.progress import clock_time
+from defocusfix.jobs.clock_time import clock_time
 from defocusfix.jobs.events import Finished, PhotoFailed, SkipReason
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from defocusfix.errors import OutputError, UsageError
 from defocusfix.figures.batch_page import MARK, BatchFailure, BatchPhoto, ReportPictures, batch_page
+from defocusfix.jobs.clock_time import clock_time
 from defocusfix.jobs.events import (
     Event,
     Finished,
@@ -240,7 +241,7 @@ class BatchReport:
             *((label, f"{number:,} photos") for label, number in others.items() if number),
             ("Megapixels", f"{megapixels:,.0f}"),
             ("Speed", f"{megapixels / max(seconds, 1e-3):.3g} MP/s"),
-            ("Time", _duration(seconds)),
+            ("Time", clock_time(seconds)),
             ("Model", "; ".join(self._methods) or "not needed"),
             ("Program", self._program),
             ("Finished", datetime.now().astimezone().strftime("%d %B %Y, %H:%M %z")),
@@ -307,10 +308,3 @@ def _address(path: Path, folder: Path) -> str:
         return path.resolve().as_uri()
     # A colon in a first part without ./ would read as a scheme.
     return "./" + urllib.parse.quote(os.fsencode(relative.as_posix()))
-
-
-def _duration(seconds: float) -> str:
-    """Seconds as m:ss, from an hour on as h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
