@@ -13,9 +13,8 @@ import numpy as np
 import torch
 
 from defocusfix.pairs.rendered import shard_folder, write_facts, write_shard
+from defocusfix.rendering.pair import rendered_pair
 from defocusfix.rendering.photos import PhotoLibrary
-from defocusfix.rendering.render import render
-from defocusfix.rendering.sample import random_sample
 
 
 @dataclass(frozen=True)
@@ -66,13 +65,12 @@ def _start_worker(settings: RenderSettings, folder: Path) -> None:
 def _render_shard(number: int) -> None:
     settings: RenderSettings = _worker["settings"]  # type: ignore[assignment]
     library: PhotoLibrary | None = _worker["library"]  # type: ignore[assignment]
-    pairs = []
-    for k in range(number * settings.shard_size, (number + 1) * settings.shard_size):
-        rng = np.random.default_rng((settings.seed, k))
-        # One at a time: on a processor, padding to the largest of a batch only costs.
-        pair = render([random_sample(rng, library, settings.size)], torch.device("cpu"))
-        pairs.append((pair.blurred, pair.all_in_focus, pair.radius_px.half()))
-    blurred, sharp, radius = (torch.cat(arrays).numpy() for arrays in zip(*pairs, strict=True))
+    numbers = range(number * settings.shard_size, (number + 1) * settings.shard_size)
+    pairs = [rendered_pair(library, settings.seed, settings.size, k) for k in numbers]
+    blurred, sharp, radius = (
+        np.stack([getattr(pair, name) for pair in pairs])
+        for name in ("blurred", "all_in_focus", "radius_px")
+    )
     write_shard(_worker["folder"], number, blurred, sharp, radius)  # type: ignore[arg-type]
 
 

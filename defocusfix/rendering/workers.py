@@ -1,4 +1,4 @@
-"""Processes that draw samples ahead of their use: sample k is a function of (seed, k); no torch."""
+"""Processes that make samples ahead of their use: sample k is a function of (seed, k); no torch."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -19,16 +20,30 @@ from defocusfix.errors import TrainingError
 from defocusfix.rendering.photos import PhotoLibrary
 from defocusfix.rendering.sample import Sample, random_sample
 
+Made = TypeVar("Made")
+Maker = Callable[[PhotoLibrary | None, int, int, int], Made]
+"""(library, seed, size, number) -> what sample `number` of a seed becomes."""
 
-class SampleWorkers:
-    """Draws the samples of one library, seed and size. Safe to use from several threads."""
+
+class SampleWorkers(Generic[Made]):
+    """Makes the samples of one library, seed and size. Safe to use from several threads."""
 
     def __init__(
-        self, library: PhotoLibrary | None, *, seed: int, size: int, processes: int
+        self,
+        library: PhotoLibrary | None,
+        make: Maker[Made],
+        *,
+        seed: int,
+        size: int,
+        processes: int,
     ) -> None:
-        """processes: 0 draws every sample when it is taken, in the calling thread."""
+        """make: a function of a module, such as `draw`; it runs in the processes.
+
+        processes: 0 makes every sample when it is taken, in the calling thread.
+        """
+        self._make = make
         self._source = (library, seed, size)
-        self._drawn_ahead: dict[int, Future[Sample]] = {}
+        self._made_ahead: dict[int, Future[Made]] = {}
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
         if processes:
@@ -37,34 +52,34 @@ class SampleWorkers:
                 # A forked child would inherit the locks of this process's other threads.
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_start_worker,
-                initargs=self._source,
+                initargs=(make, *self._source),
             )
             # Left to itself, a pool that is dropped just before the program ends may hang it: the
             # interpreter wakes the pool's thread while that thread closes what it is woken by.
             weakref.finalize(self, self._pool.shutdown, wait=True, cancel_futures=True)
 
     def expect(self, numbers: Iterable[int]) -> None:
-        """Begin to draw the samples `numbers`, which are going to be taken once each."""
+        """Begin to make the samples `numbers`, which are going to be taken once each."""
         if self._pool is None:
             return
         with _ended_process_reported(), self._lock:
             for number in numbers:
-                if number not in self._drawn_ahead:
-                    self._drawn_ahead[number] = self._pool.submit(_sample, number)
+                if number not in self._made_ahead:
+                    self._made_ahead[number] = self._pool.submit(_sample, number)
 
-    def take(self, numbers: Iterable[int]) -> list[Sample]:
-        """The samples `numbers`, waited for if they are not drawn yet.
+    def take(self, numbers: Iterable[int]) -> list[Made]:
+        """The samples `numbers`, waited for if they are not made yet.
 
         Raises InputError if a photo cannot be read, TrainingError if a process was killed.
         """
         if self._pool is None:
             with self._lock:
-                return [draw(*self._source, number) for number in numbers]
+                return [self._make(*self._source, number) for number in numbers]
         with _ended_process_reported():
             with self._lock:
                 futures = [
-                    self._drawn_ahead.pop(number)
-                    if number in self._drawn_ahead
+                    self._made_ahead.pop(number)
+                    if number in self._made_ahead
                     else self._pool.submit(_sample, number)
                     for number in numbers
                 ]
@@ -78,7 +93,7 @@ def _ended_process_reported() -> Iterator[None]:
         yield
     except BrokenProcessPool as error:
         raise TrainingError(
-            "a process that draws scenes for training was ended",
+            "a process that makes scenes for training was ended",
             why="often the system does that when memory runs out",
             fix="use fewer processes for it",
         ) from error
@@ -89,11 +104,11 @@ def draw(library: PhotoLibrary | None, seed: int, size: int, number: int) -> Sam
     return random_sample(np.random.default_rng((seed, number)), library, size)
 
 
-def _start_worker(library: PhotoLibrary | None, seed: int, size: int) -> None:
+def _start_worker(make: Maker[Any], library: PhotoLibrary | None, seed: int, size: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer, which then saves
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker.update(library=library, seed=seed, size=size)
+    _worker.update(make=make, source=(library, seed, size))
 
 
 def _end_with_parent() -> None:
@@ -104,8 +119,8 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _sample(number: int) -> Sample:
-    return draw(_worker["library"], _worker["seed"], _worker["size"], number)  # type: ignore[arg-type]
+def _sample(number: int) -> Any:
+    return _worker["make"](*_worker["source"], number)
 
 
-_worker: dict[str, object] = {}  # what a worker process draws from
+_worker: dict[str, Any] = {}  # what a worker process makes samples from

@@ -21,7 +21,7 @@ from torch import Tensor
 from defocusfix.rendering.photos import PhotoLibrary
 from defocusfix.rendering.render import render
 from defocusfix.rendering.sample import Sample
-from defocusfix.rendering.workers import SampleWorkers
+from defocusfix.rendering.workers import SampleWorkers, draw
 from defocusfix.training.data import GAIN_RANGE
 from defocusfix.training.recipe import Tensors
 
@@ -53,8 +53,10 @@ class LiveSource:
         Raises InputError if a folder holds no photos.
         """
         library = PhotoLibrary(photos) if photos else None
-        self._processes = _free_cores() if workers is None else workers
-        self._workers = SampleWorkers(library, seed=seed, size=size, processes=self._processes)
+        self._processes = free_cores() if workers is None else workers
+        self._workers = SampleWorkers(
+            library, draw, seed=seed, size=size, processes=self._processes
+        )
         self._seed = seed
         self._device = device
         self._lock = threading.Lock()
@@ -130,7 +132,7 @@ def _varied(pictures: Tensor, channels: Tensor, gain: Tensor) -> Tensor:
     return (permuted * gain.view(-1, 1, 1, 1)).permute(0, 3, 1, 2)
 
 
-def _free_cores() -> int:
+def free_cores() -> int:
     """Cores for one training process of this machine to draw samples with."""
     sharing = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # set by torchrun
     return max(1, ((os.cpu_count() or 1) - 1) // sharing)

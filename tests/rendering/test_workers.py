@@ -15,13 +15,14 @@ import pytest
 
 from defocusfix.errors import InputError, TrainingError
 from defocusfix.rendering.photos import PhotoLibrary, dead_leaves
+from defocusfix.rendering.sample import Sample
 from defocusfix.rendering.workers import SampleWorkers, draw
 
 ROOT = Path(__file__).parents[2]
 
 
-def workers(library=None, processes=1) -> SampleWorkers:
-    return SampleWorkers(library, seed=4, size=32, processes=processes)
+def workers(library=None, processes=1) -> SampleWorkers[Sample]:
+    return SampleWorkers(library, draw, seed=4, size=32, processes=processes)
 
 
 @pytest.fixture
@@ -63,9 +64,9 @@ def test_processes_survive_ctrl_c_which_the_trainer_answers():
 
 PROGRAM = """
 import os, signal
-from defocusfix.rendering.workers import SampleWorkers
+from defocusfix.rendering.workers import SampleWorkers, draw
 def main():
-    drawn = SampleWorkers(None, seed=0, size=32, processes=1)
+    drawn = SampleWorkers(None, draw, seed=0, size=32, processes=1)
     drawn.take([0])
     drawn.expect(range(1, 50))
     {}

@@ -30,6 +30,7 @@ from defocusfix.pairs.rendered import RenderedSet
 from defocusfix.training.data import CropSource
 from defocusfix.training.live import LiveSource
 from defocusfix.training.losses import charbonnier, log_error, spectral_l1
+from defocusfix.training.pool import ScenePool
 from defocusfix.training.recipe import (
     OptimiserConfig,
     Progress,
@@ -61,6 +62,11 @@ class Config:
     """Side of the pairs rendered during training, a multiple of 64."""
     live_workers: int | None = None
     """Processes that draw scenes for it; None takes all cores but one."""
+    live_uses: int = 1
+    """Batches in which a pair rendered during training is used. From 2 on the processes render too
+    and the device keeps the pairs, for a GPU that trains faster than they render."""
+    live_pool: int = 16384
+    """Pairs kept for that; one of 256 px takes 0.43 MB of the device's memory."""
     validation: Path | None = None
     """A rendered set from other photos, looked at in mid-training."""
     training_data: str = "pairs rendered by defocusfix"
@@ -111,6 +117,8 @@ class Config:
                 f"live_size_px must be a multiple of 64 and hold the windows, {smallest} px, "
                 f"got {self.live_size_px}"
             )
+        if self.live_uses < 1:
+            raise ValueError(f"live_uses is at least 1, got {self.live_uses}")
         if self.map_steps + self.steps < 1:
             raise ValueError("map_steps and steps are both 0: nothing would be trained")
         if any(side % GRID for side in self.windows_px):
@@ -197,14 +205,23 @@ def build(config: Config) -> Recipe:
     )
 
 
-def _source(config: Config, network: nn.Module) -> CropSource | LiveSource:
+def _source(config: Config, network: nn.Module) -> CropSource | LiveSource | ScenePool:
     if not config.is_live:
         return CropSource([RenderedSet(folder) for folder in config.crops], seed=config.seed)
-    return LiveSource(
-        config.photos,
-        config.seed,
-        size=config.live_size_px,
-        device=lambda: next(network.parameters()).device,  # the trainer moves it after `build`
+
+    def device() -> torch.device:
+        return next(network.parameters()).device  # the trainer moves it after `build`
+
+    photos, seed, size = config.photos, config.seed, config.live_size_px
+    if config.live_uses == 1:
+        return LiveSource(photos, seed, size=size, device=device, workers=config.live_workers)
+    return ScenePool(
+        photos,
+        seed,
+        uses=config.live_uses,
+        capacity=config.live_pool,
+        size=size,
+        device=device,
         workers=config.live_workers,
     )
 
