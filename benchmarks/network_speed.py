@@ -166,8 +166,8 @@ def compiled_for_one_size(path: Path, spec: NetworkSpec, way: Way, tile: int, th
 def tile_inputs(spec: NetworkSpec, side: int) -> Inputs:
     """Noise for one tile; any values take equally long."""
     rng = np.random.default_rng(0)
-    shapes = {"image": (1, 3, side, side), "coarse": (1, 4, side // 2, side // 2)}
-    return {name: rng.random(shapes[name], dtype=np.float32) for name in spec.inputs}
+    shapes = spec.input_shapes(1, side, side)
+    return {name: rng.random(shape, dtype=np.float32) for name, shape in shapes.items()}
 
 
 if __name__ == "__main__":

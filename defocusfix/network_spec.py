@@ -11,8 +11,11 @@ How a network with `levels > 1` is called, one level of an image pyramid at a ti
   its blur radius in pixels of that coarser level. At the coarsest level: the 2x2 area average of
   `image` and `RADIUS_UNKNOWN`.
 
-A network with `levels == 1` takes `image` only. Outputs are `restored` (B, 3, H, W), not clamped,
-and optionally `radius_px` (B, 1, H, W), blur radius in pixels of this level, not negative.
+A network with `levels == 1` takes no `coarse`. One for dual-pixel photos also takes what the two
+halves of each pixel saw, `left` and `right`, each like `image`, which shows both in one.
+
+Outputs are `restored` (B, 3, H, W), not clamped, and optionally `radius_px` (B, 1, H, W), blur
+radius in pixels of this level, not negative.
 """
 
 from __future__ import annotations
@@ -28,8 +31,11 @@ Parsed = TypeVar("Parsed")
 METADATA_PREFIX = "defocusfix."
 RADIUS_UNKNOWN = -1.0
 USUAL_OVERLAP = 16
-WRITTEN_IF_UNUSUAL = {"tile": 0, "overlap": USUAL_OVERLAP}
-"""Facts that a file leaves out where they are these."""
+VIEWS = ("left", "right")
+"""Of a dual-pixel sensor, as seen from the camera."""
+WRITTEN_IF_UNUSUAL = {"tile": "0", "overlap": str(USUAL_OVERLAP), "views": ""}
+"""Facts that a file leaves out where they read so."""
+Shape = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +67,14 @@ class NetworkSpec:
     """Revision of the code that trained the weights."""
     weights_sha256: str = ""
     """SHA-256 of the weights as trained, before any conversion; in hexadecimal."""
-    tile: int = WRITTEN_IF_UNUSUAL["tile"]
+    tile: int = 0
     """Side in pixels of the tiles that suit it, as where it takes much memory; 0 for what suits
     most networks."""
-    overlap: int = WRITTEN_IF_UNUSUAL["overlap"]
+    overlap: int = USUAL_OVERLAP
     """Pixels in which neighbouring tiles are cross-faded; even. More than usual where tiles agree
     only roughly, as after attention or pooling over a whole tile."""
+    views: tuple[str, ...] = ()
+    """Both `VIEWS` in the order in which the network takes them, or none."""
 
     def __post_init__(self) -> None:
         black, white = self.value_range
@@ -84,22 +92,30 @@ class NetworkSpec:
             raise ValueError(f"the first output must be 'restored', got {self.outputs}")
         if self.levels > 1 and "radius_px" not in self.outputs:
             raise ValueError("a network with levels hands its radius on: it must output radius_px")
+        if self.views and sorted(self.views) != sorted(VIEWS):
+            raise ValueError(f"views must be both of {', '.join(VIEWS)} or none, got {self.views}")
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the inputs, in order."""
-        return ("image",) if self.levels == 1 else ("image", "coarse")
+        return ("image", *(("coarse",) if self.levels > 1 else ()), *self.views)
+
+    def input_shapes(self, batch: int, height: int, width: int) -> dict[str, Shape]:
+        """(B, C, H, W) of every input by its name, for pictures of a size in pixels."""
+        picture = (batch, 3, height, width)
+        shapes = {"image": picture, "coarse": (batch, 4, height // 2, width // 2)}
+        return {name: shapes.get(name, picture) for name in self.inputs}
 
     def to_metadata(self) -> dict[str, str]:
         """The facts as text, one key per field, each key with `METADATA_PREFIX`.
 
         What `WRITTEN_IF_UNUSUAL` names is left out where it is usual.
         """
-        facts = {field.name: getattr(self, field.name) for field in fields(self)}
+        facts = {field.name: _to_text(getattr(self, field.name)) for field in fields(self)}
         return {
-            METADATA_PREFIX + name: _to_text(fact)
-            for name, fact in facts.items()
-            if name not in WRITTEN_IF_UNUSUAL or fact != WRITTEN_IF_UNUSUAL[name]
+            METADATA_PREFIX + name: text
+            for name, text in facts.items()
+            if WRITTEN_IF_UNUSUAL.get(name) != text
         }
 
     @classmethod
@@ -111,6 +127,8 @@ class NetworkSpec:
 
         def text(name: str) -> str:
             key = METADATA_PREFIX + name
+            if key not in metadata and name in WRITTEN_IF_UNUSUAL:
+                return WRITTEN_IF_UNUSUAL[name]
             if key not in metadata:
                 raise ModelError(
                     f"the model file lacks the entry {key!r}",
@@ -120,8 +138,6 @@ class NetworkSpec:
             return metadata[key]
 
         def integer(name: str) -> int:
-            if name in WRITTEN_IF_UNUSUAL and METADATA_PREFIX + name not in metadata:
-                return WRITTEN_IF_UNUSUAL[name]
             return _parsed(name, text(name), int)
 
         value_range = _parsed("value_range", text("value_range"), _two_numbers)
@@ -140,6 +156,7 @@ class NetworkSpec:
                 weights_sha256=text("weights_sha256"),
                 tile=integer("tile"),
                 overlap=integer("overlap"),
+                views=tuple(text("views").split()),
             )
         except ValueError as error:
             raise ModelError(

@@ -27,9 +27,10 @@ FACTS = {
     white=st.floats(0.1, 255),
     tile=st.integers(0, 2000),
     half_overlap=st.integers(0, 100),
+    views=st.sampled_from([(), ("left", "right"), ("right", "left")]),
 )
 def test_what_is_written_is_read_back(
-    name, licence, training_data, halo, levels, black, white, tile, half_overlap
+    name, licence, training_data, halo, levels, black, white, tile, half_overlap, views
 ):
     spec = NetworkSpec(
         name=name,
@@ -42,6 +43,7 @@ def test_what_is_written_is_read_back(
         value_range=(black, white),
         tile=tile,
         overlap=2 * half_overlap,
+        views=views,
     )
     metadata = spec.to_metadata()
     assert all(key.startswith(METADATA_PREFIX) for key in metadata)
@@ -76,6 +78,8 @@ def test_an_entry_that_makes_no_sense_is_a_model_error(entry, text):
         {"tile": -1},
         {"overlap": 15},
         {"value_range": (1.0, 0.0)},
+        {"views": ("left",)},
+        {"views": ("left", "left")},
         {"outputs": ("radius_px",)},
         {"outputs": ("restored",)},
     ],
@@ -88,3 +92,28 @@ def test_contradictions_are_refused(contradiction):
 def test_a_network_of_one_level_takes_the_image_alone():
     assert NetworkSpec(**FACTS).inputs == ("image", "coarse")
     assert NetworkSpec(**FACTS | {"levels": 1, "outputs": ("restored",)}).inputs == ("image",)
+
+
+def test_a_network_for_dual_pixel_photos_also_takes_views_in_its_own_order():
+    views = {"views": ("right", "left")}
+    of_one_level = NetworkSpec(**FACTS | views | {"levels": 1})
+    assert of_one_level.inputs == ("image", "right", "left")
+    of_several = NetworkSpec(**FACTS | views)
+    assert of_several.inputs == ("image", "coarse", "right", "left")
+    assert of_several.input_shapes(2, 32, 48) == {
+        "image": (2, 3, 32, 48),
+        "coarse": (2, 4, 16, 24),
+        "right": (2, 3, 32, 48),
+        "left": (2, 3, 32, 48),
+    }
+
+
+def test_what_is_usual_is_left_out_of_files_so_that_older_ones_are_read():
+    keys = {METADATA_PREFIX + name for name in ("tile", "overlap", "views")}
+    assert not keys & NetworkSpec(**FACTS).to_metadata().keys()
+    assert (
+        keys
+        <= NetworkSpec(**FACTS | {"tile": 64, "overlap": 2, "views": ("left", "right")})
+        .to_metadata()
+        .keys()
+    )

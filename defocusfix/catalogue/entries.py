@@ -77,11 +77,6 @@ class CatalogueEntry:
     """Empty if a machine of ours had the file; otherwise in words, whose sum and size these are."""
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of what a network that restores is given."""
-        return ("image",) if self.levels == 1 else ("image", "coarse")
-
-    @property
     def is_bundled(self) -> bool:
         """Whether the file comes with defocusfix."""
         return any(isinstance(source, BundledFile) for source in self.sources)

@@ -30,7 +30,7 @@ def foretell(plan: Plan, course: Course) -> None:
     found = estimate(plan, recipe.treatment, settled=settled)
     if course.cluster is None and found.todo:
         items = [prospect.item for prospect in found.todo]
-        speed = try_speed(items, recipe.restorers(), recipe.treatment.limits)
+        speed = try_speed(items, recipe.restorers(), recipe.treatment)
         found = replace(found, seconds_per_megapixel=speed)
     for prospect in found.prospects:
         if course.as_json:

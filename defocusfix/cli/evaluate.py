@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -14,10 +15,11 @@ from defocusfix.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from defocusfix.evaluation.pairs import ImageDistance
-    from defocusfix.evaluation.protocols import FloatImage, Restore, Restored
+    from defocusfix.evaluation.protocols import FloatImage, Restore, Restored, Views
     from defocusfix.evaluation.report import Report
     from defocusfix.figures.contact_sheet import Panel
     from defocusfix.pairs.find import PairFiles
+    from defocusfix.restoration.restorer import Restorer
 
 DATA, RESULT = "What to measure on (one of them)", "Result"
 MODEL = "model"  # name of the row; the line on stderr says which one it is
@@ -64,8 +66,8 @@ def evaluate(
         typer.Option(
             metavar="NAME",
             rich_help_panel=DATA,
-            help="With --input alone: the folders inside it, as in dpdd, realdof, sdd, lfdof, or "
-            "pairs (blurry, sharp).",
+            help="With --input alone: the folders inside it, as in dpdd (with views for models of "
+            "dual-pixel photos), realdof, sdd, lfdof, or pairs (blurry, sharp).",
         ),
     ] = None,
     model: Annotated[
@@ -147,7 +149,10 @@ def evaluate(
     if lpips is not None and blurred is None:
         raise UsageError("--lpips goes with --input", why="the other sets are not measured by it")
     distance = None if lpips is None else _image_distance(lpips)
-    methods = _methods(model, is_best=best, with_baselines=baselines)
+    restorer = _restorer(model, is_best=best)
+    methods = _methods(restorer, with_baselines=baselines)
+    if restorer.spec.views and blurred is None:
+        raise _no_views(restorer.spec.name)
     if brackets is not None:
         report, panels = _on_brackets(brackets, methods, first, wants_sheet=sheet is not None)
     elif rendered is not None:
@@ -156,16 +161,18 @@ def evaluate(
         report, panels = _on_maps(maps, methods, first, threshold, wants_sheet=sheet is not None)
     else:
         files = _pair_files(blurred, target, layout)[:first]
+        if not restorer.spec.views:
+            files = [replace(pair, views=None) for pair in files]
+        elif any(pair.views is None for pair in files):
+            raise _no_views(restorer.spec.name)
         report, panels = _on_pairs(files, methods, distance, wants_sheet=sheet is not None)
     _write(report, as_json=as_json, save=save)
     if sheet is not None:
         _write_sheet(sheet, panels)
 
 
-def _methods(model: str | None, *, is_best: bool, with_baselines: bool) -> dict[str, Restore]:
-    """Every row by name: the untouched input, baselines if asked for, the model."""
-    from defocusfix.evaluation.baselines import BASELINES
-    from defocusfix.evaluation.protocols import Restored, untouched
+def _restorer(model: str | None, *, is_best: bool) -> Restorer:
+    """What is measured; one line says by what it computes."""
     from defocusfix.restoration.restorer import open_restorer
     from defocusfix.restoration.settings import RestoreSettings
 
@@ -173,14 +180,29 @@ def _methods(model: str | None, *, is_best: bool, with_baselines: bool) -> dict[
     # Figures do not depend on the chip.
     restorer = open_restorer(model, settings=settings, precision="fp32")
     engine = restorer.engine
-    views = ", the mean of four mirrored views" if is_best else ""
-    output.say(f"model {restorer.spec.name} by {engine.name} on {engine.device} in fp32{views}")
+    how = ", the mean of mirrored passes" if is_best else ""
+    output.say(f"model {restorer.spec.name} by {engine.name} on {engine.device} in fp32{how}")
+    return restorer
 
-    def restore(image: FloatImage) -> Restored:
-        restoration = restorer(image)
+
+def _methods(restorer: Restorer, *, with_baselines: bool) -> dict[str, Restore]:
+    """Every row by name: the untouched input, baselines if asked for, the model."""
+    from defocusfix.evaluation.baselines import BASELINES
+    from defocusfix.evaluation.protocols import Restored, untouched
+
+    def restore(image: FloatImage, views: Views | None = None) -> Restored:
+        restoration = restorer(image, views=views)
         return Restored(restoration.image, restoration.radius_px)
 
     return {**(BASELINES if with_baselines else {"input": untouched}), MODEL: restore}
+
+
+def _no_views(model: str) -> UsageError:
+    return UsageError(
+        f"the model {model} needs the two views of dual-pixel photos, and there are none",
+        why="of the known data sets only dpdd has them, in the folders *_l and *_r",
+        fix="--input DPDD --layout dpdd, or another --model",
+    )
 
 
 def _image_distance(graph: Path) -> ImageDistance:
@@ -287,8 +309,8 @@ def _counted(methods: Mapping[str, Restore], photos: int) -> Iterator[dict[str, 
     with track("Measuring", total=photos * len(methods), unit="photos") as advance:
 
         def counted(name: str, restore: Restore) -> Restore:
-            def restore_and_count(image: FloatImage) -> Restored:
-                restored = restore(image)
+            def restore_and_count(image: FloatImage, views: Views | None = None) -> Restored:
+                restored = restore(image) if views is None else restore(image, views)
                 advance(note=name)
                 return restored
 

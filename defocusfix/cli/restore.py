@@ -119,6 +119,19 @@ def restore(
             "their exact pixels. Edges are softened.",
         ),
     ] = None,
+    left: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=LOOK,
+            help="For models that need it: what the left halves of the pixels of a dual-pixel "
+            "sensor saw, a photo of the same size; with --right, and for one photo.",
+        ),
+    ] = None,
+    right: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel=LOOK, help="The same of the right halves."),
+    ] = None,
     crop: Annotated[
         str | None,
         typer.Option(
@@ -228,6 +241,7 @@ def restore(
         metadata=metadata,
         keeps_gps=not no_gps,
         mask=mask,
+        views=_views(left, right),
         area=options.area_of(crop),
         map_format=map_format_of(map_target or "", map_format),
         comparison=comparison,
@@ -260,6 +274,11 @@ def restore(
     if is_watch and (not search.folders or len(search.folders) < len(search.sources)):
         raise UsageError(
             "--watch waits for photos in folders, and only for them", fix="name folders"
+        )
+    if treatment.views is not None and (search.folders or len(search.sources) > 1):
+        raise UsageError(
+            "--left and --right are the views of one photo, and several were named",
+            fix="restore the photos of a dual-pixel camera one by one",
         )
     plan = None if is_watch else search.plan()
 
@@ -319,4 +338,18 @@ def _naming(map_target: str | None, treatment: Treatment) -> Naming:
         map_suffix=None if map_target is None else MAP_SUFFIXES[treatment.map_format][0],
         map_output=Path(map_target) if map_target else None,
         comparison_suffix=treatment.comparison and COMPARISON_SUFFIXES[treatment.comparison],
+    )
+
+
+def _views(left: Path | None, right: Path | None) -> tuple[Path, Path] | None:
+    """The two views of the photo. Raises UsageError if only one is given."""
+    if left is not None and right is not None:
+        return left, right
+    if left is None and right is None:
+        return None
+    given, missing = ("--left", "--right") if right is None else ("--right", "--left")
+    raise UsageError(
+        f"{given} was given without {missing}",
+        why="a model for dual-pixel photos compares both views",
+        fix=f"add {missing} FILE",
     )

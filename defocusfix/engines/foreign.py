@@ -24,10 +24,10 @@ from defocusfix.engines.facts import (
 from defocusfix.engines.model_file import MAKE_ONE, ONNX
 from defocusfix.engines.onnx_graph import Graph, Port, read_graph
 from defocusfix.errors import DeviceError, ModelError
-from defocusfix.network_spec import NetworkSpec
+from defocusfix.network_spec import VIEWS, NetworkSpec
 
 ELEMENT_TYPES = {1: np.float32, 10: np.float16}  # as ONNX numbers them
-CHANNELS = {"image": 3, "coarse": 4, "restored": 3, "radius_px": 1}
+CHANNELS = {"image": 3, "coarse": 4, **dict.fromkeys(VIEWS, 3), "restored": 3, "radius_px": 1}
 # Nodes that stand for something prepared elsewhere, which a library reads from a path or takes as
 # machine code.
 OPAQUE_OPERATORS = frozenset({"EPContext"})

@@ -28,8 +28,6 @@ class Architecture:
 
 
 _NOT_YET = "this network is not a part of defocusfix yet"
-_TWO_VIEWS = "it takes the two views of a dual-pixel sensor, and a photo is one"
-
 # The first that fits is taken, so variants stand before what they are variants of.
 ARCHITECTURES = (
     Architecture(
@@ -39,7 +37,7 @@ ARCHITECTURES = (
             "patch_embed.proj.weight": (None, 6, 3, 3),
             "encoder_level1.0.attn.temperature": (None, 1, 1),
         },
-        _TWO_VIEWS,
+        _NOT_YET,
     ),
     Architecture(
         "restormer",
@@ -76,13 +74,11 @@ ARCHITECTURES = (
         "drbnet-dual-pixel",
         "DRBNet for dual-pixel photos",
         {"conv1_1.0.weight": (32, 6, 3, 3), "upconv0_kernel.2.weight": (49, 64, 1, 1)},
-        _TWO_VIEWS,
     ),
     Architecture(
         "drbnet",
         "DRBNet",
         {"conv1_1.0.weight": (32, 3, 3, 3), "upconv0_kernel.2.weight": (49, 64, 1, 1)},
-        _NOT_YET,
     ),
     Architecture(
         "ifan",

@@ -248,8 +248,8 @@ def _format(way: Way) -> str:
 def try_out(engine: Engine) -> None:
     """Compute one small tile; a GPU that is too old, or lacks a library, shows itself only now."""
     side = 4 * engine.spec.size_multiple
-    shapes = {"image": (1, 3, side, side), "coarse": (1, 4, side // 2, side // 2)}
-    outputs = engine.run({n: np.full(shapes[n], 0.5, np.float32) for n in engine.spec.inputs})
+    shapes = engine.spec.input_shapes(1, side, side)
+    outputs = engine.run({name: np.full(shapes[name], 0.5, np.float32) for name in shapes})
     if not all(np.isfinite(array).all() for array in outputs.values()):
         raise DeviceError(
             f"{engine.name} computes wrongly on {engine.device}",

@@ -45,7 +45,7 @@ def _convolutions(
     """Kind, input shapes and output shapes of every convolution, from a profiled pass."""
     import onnxruntime
 
-    shapes = {"image": (1, 3, height, width), "coarse": (1, 4, height // 2, width // 2)}
+    shapes = spec.input_shapes(1, height, width)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
@@ -53,7 +53,7 @@ def _convolutions(
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = str(Path(folder) / "pass")
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        inputs = {name: np.zeros(shapes[name], np.float32) for name in spec.inputs}
+        inputs = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
         session.run(None, wiring.feed(inputs))
         events = json.loads(Path(session.end_profiling()).read_text("utf-8"))
     nodes = [event["args"] for event in events if "op_name" in event.get("args", {})]

@@ -6,7 +6,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from defocusfix.evaluation.protocols import FloatImage, Restore, Restored, untouched
+from defocusfix.evaluation.protocols import FloatImage, Restore, Restored, Views, untouched
 from defocusfix.optics import disc
 
 DARKEST: Final = 1e-4  # Richardson-Lucy divides; black pixels are lifted to this
@@ -15,7 +15,7 @@ DARKEST: Final = 1e-4  # Richardson-Lucy divides; black pixels are lifted to thi
 def unsharp_mask(sigma_px: float = 3.0, amount: float = 0.5) -> Restore:
     """Adds `amount` times the difference to a Gaussian blur of `sigma_px`, clipped."""
 
-    def restore(image: FloatImage) -> Restored:
+    def restore(image: FloatImage, views: Views | None = None) -> Restored:
         detail = image - cv2.GaussianBlur(image, (0, 0), sigma_px)
         return Restored(np.clip(image + amount * detail, 0, 1).astype(np.float32))
 
@@ -33,7 +33,7 @@ def richardson_lucy(radius_px: float = 2.0, iterations: int = 30) -> Restore:
         blurred = cv2.filter2D(image, -1, psf, borderType=cv2.BORDER_REFLECT_101)
         return np.maximum(blurred, DARKEST).astype(np.float32)
 
-    def restore(image: FloatImage) -> Restored:
+    def restore(image: FloatImage, views: Views | None = None) -> Restored:
         observed = np.maximum(image, DARKEST)
         estimate = observed
         for _ in range(iterations):

@@ -10,7 +10,8 @@ so that no method can influence its own target.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import cv2
@@ -26,7 +27,7 @@ from defocusfix.evaluation.metrics import (
     ssim_uniform,
 )
 from defocusfix.evaluation.pictures import read_picture
-from defocusfix.evaluation.protocols import FloatImage, Restore, restored_image
+from defocusfix.evaluation.protocols import FloatImage, Restore, Views, restored_image
 from defocusfix.pairs.find import PairFiles
 from defocusfix.registration.exposure import exposure_gains, with_gains
 from defocusfix.registration.flow import OpticalFlow, dis_flow, is_consistent
@@ -62,6 +63,8 @@ class PairCase:
     """(H, W, 3) in [0, 1]."""
     targets: dict[str, Target]
     """By alignment; "raw" is always there, the others where aligning succeeded."""
+    views: Views | None = None
+    """Of the blurred photo, for methods that use them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +84,17 @@ class PairScore:
 
 
 def read_pair(files: PairFiles, flow: OpticalFlow = dis_flow) -> PairCase:
-    """Read a pair and align its target. Raises InputError if the sizes differ."""
-    image, target = read_picture(files.blurred), read_picture(files.all_in_focus)
-    if image.shape != target.shape:
-        raise InputError(
-            f"{files.blurred.name} and its target differ in size",
-            why=f"{image.shape[:2]} and {target.shape[:2]}",
-        )
-    return pair_case(files.name, image, target, flow)
+    """Read a pair, and its views if there are any, and align its target.
+
+    Raises InputError if the sizes differ.
+    """
+    image = read_picture(files.blurred)
+    target = _of_same_size(image, files.blurred, files.all_in_focus, "its target")
+    case = pair_case(files.name, image, target, flow)
+    if files.views is None:
+        return case
+    left, right = (_of_same_size(image, files.blurred, view, "its view") for view in files.views)
+    return replace(case, views=(left, right))
 
 
 def pair_case(
@@ -165,7 +171,7 @@ def score_pairs(
     scores: dict[str, list[PairScore]] = {name: [] for name in methods}
     for case in cases:
         for name, restore in methods.items():
-            output, _ = restored_image(restore, case.image)
+            output, _ = restored_image(restore, case.image, case.views)
             scores[name] += score_pair(case, output, lpips)
     return scores
 
@@ -185,6 +191,16 @@ def mean_score(scores: Sequence[PairScore], alignment: str) -> PairScore | None:
         mae=float(np.mean([score.mae for score in chosen])),
         lpips=float(np.mean([score.lpips for score in chosen])),
     )
+
+
+def _of_same_size(image: FloatImage, path: Path, other: Path, role: str) -> FloatImage:
+    found = read_picture(other)
+    if image.shape != found.shape:
+        raise InputError(
+            f"{path.name} and {role} differ in size",
+            why=f"{image.shape[:2]} and, of {other}, {found.shape[:2]}",
+        )
+    return found
 
 
 def _away_from_seams(flow: Flow) -> Mask:

@@ -64,7 +64,7 @@ def pair_rows(restore: Restore, cases: Sequence[PairCase]) -> list[list[Panel]]:
     """Input, output and the best aligned target of each case."""
     rows = []
     for case in cases:
-        output, _ = restored_image(restore, case.image)
+        output, _ = restored_image(restore, case.image, case.views)
         alignment, target = list(case.targets.items())[-1]
         crop = _most_telling(case.image, target.image, target.mask)
         rows.append(

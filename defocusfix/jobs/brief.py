@@ -67,6 +67,9 @@ def briefing(plan: Plan, recipe: Recipe) -> Iterator[tuple[Brief, tuple[bytes, .
     treatment = recipe.treatment
     if treatment.mask is not None:
         treatment = replace(treatment, mask=treatment.mask.absolute())
+    if treatment.views is not None:
+        left, right = treatment.views
+        treatment = replace(treatment, views=(left.absolute(), right.absolute()))
     weights = tuple(
         WeightsFile(name, hashlib.sha256(content).hexdigest()) for name, content in contents.items()
     )

@@ -11,8 +11,9 @@ from defocusfix.errors import InputError
 from defocusfix.jobs.treatment import Treatment
 from defocusfix.restoration.settings import RestoreSettings
 
-# What changes neither the pixels nor the files that come out.
-WITHOUT_EFFECT = frozenset({"program", "limits", "tile", "overlap"})
+# What changes neither the pixels nor the files that come out, and what folders, which alone keep a
+# journal, cannot have: views.
+WITHOUT_EFFECT = frozenset({"program", "limits", "tile", "overlap", "views"})
 
 
 @dataclass(frozen=True, slots=True)

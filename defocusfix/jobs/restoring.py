@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from defocusfix.errors import InputError, OutputError, UsageError
+from defocusfix.jobs.dual_pixel import ViewFiles
 from defocusfix.jobs.events import Blur, Method
 from defocusfix.jobs.files import Streams, make_folder, read_item
 from defocusfix.jobs.plan import Item
@@ -42,7 +43,7 @@ class Restoring:
     """Restores the photos of a plan.
 
     pictures: keeps what a page of the batch shows of each photo; None if there is no page.
-    Raises InputError if the mask cannot be read.
+    Raises InputError if the mask or a view cannot be read.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class Restoring:
         self._streams = streams
         self._may_overwrite = may_overwrite
         self._versions: dict[Path, Version] = {}  # of photos to be replaced, as they were read
-        self._mask = None if treatment.mask is None else read_mask(treatment.mask, treatment.limits)
+        limits = treatment.limits
+        self._mask = None if treatment.mask is None else read_mask(treatment.mask, limits)
+        self._views = None if treatment.views is None else ViewFiles(treatment.views, limits)
 
     @property
     def program(self) -> str:
@@ -87,6 +90,8 @@ class Restoring:
             _check_area(item, photo, self._treatment.area)
         if self._mask is not None:
             _check_shape(self._mask, item, photo)
+        if self._views is not None:
+            self._views.of(item, photo)
         if target is not None and self._output_bits(photo) > photo.bits:
             return converted(photo, target, quality=self._treatment.quality)
         return photo
@@ -103,7 +108,11 @@ class Restoring:
         return width * height / 1e6
 
     def compute(self, item: Item, photo: Photo, report: Report) -> Computed:
-        """Restore the photo. UsageError if a map is wanted of a network that gives none."""
+        """Restore the photo.
+
+        Raises UsageError if a map is wanted of a network that gives none, or there are views and it
+        takes none, or the other way round.
+        """
         restorer = self._restorer(photo)
         if item.map_output is not None and not restorer.gives_map:
             raise UsageError(
@@ -112,6 +121,7 @@ class Restoring:
         area = self._treatment.area
         restoration = restorer.restore_pixels(
             photo.pixels,
+            views=None if self._views is None else self._views.of(item, photo),
             mask=self._mask,
             area=area,
             report=report,

@@ -66,6 +66,8 @@ class Treatment:
     """Whether it says where the photo was taken."""
     mask: Path | None = None
     """A picture that is white where the photo is restored; None restores it everywhere."""
+    views: tuple[Path, Path] | None = None
+    """Left and right view of a dual-pixel sensor, of the only photo of the plan; None for none."""
     area: Area | None = None
     """The part of the photo that is wanted; None for all of it."""
     map_format: MapFormat = "png16"

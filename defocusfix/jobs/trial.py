@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from defocusfix.errors import InputError
+from defocusfix.jobs.dual_pixel import ViewFiles
 from defocusfix.jobs.plan import Item
-from defocusfix.jobs.treatment import Area
+from defocusfix.jobs.treatment import Area, Treatment
 from defocusfix.photo.limits import Limits
 from defocusfix.photo.photo import Photo
 from defocusfix.photo.read import read_photo
@@ -22,21 +23,23 @@ QUICK_S = 1.0  # a piece that takes less is followed by a larger one
 def try_speed(
     items: Sequence[Item],
     restorer_for: Callable[[int], Restorer],
-    limits: Limits,
+    treatment: Treatment,
     *,
     clock: Callable[[], float] = time.perf_counter,
 ) -> float | None:
     """Seconds that a megapixel takes in the middle of a run, with the restorer's own settings.
 
     Pieces from the middle of photos all over the plan are restored, and nothing is written. Reading
-    goes on beside that, so it counts only where it is slower. None if no photo can be read.
+    goes on beside that, so it counts only where it is slower. None if no photo can be read. Raises
+    InputError for views that cannot be read or have another size than the photo.
     """
     began = clock()
+    views = None if treatment.views is None else ViewFiles(treatment.views, treatment.limits)
     computing = read_seconds = computed_mp = read_mp = 0.0
     side = SMALLEST_PX
     for item in _all_over(items):
         start = clock()
-        photo = _read(item, limits)
+        photo = _read(item, treatment.limits)
         if photo is None:
             continue
         read_seconds += clock() - start
@@ -46,7 +49,8 @@ def try_speed(
         seconds = []
         for _ in range(2):  # the first one also prepares the engine
             start = clock()
-            restorer.restore_pixels(photo.pixels, area=area)
+            of_photo = None if views is None else views.of(item, photo)
+            restorer.restore_pixels(photo.pixels, views=of_photo, area=area)
             seconds.append(clock() - start)
         computing += min(seconds)
         computed_mp += area[2] * area[3] / 1e6

@@ -33,6 +33,9 @@ class PairFiles:
     name: str
     blurred: Path
     all_in_focus: Path
+    views: tuple[Path, Path] | None = None
+    """Left and right view of the blurred photo, of a dual-pixel sensor; None where there are none.
+    Each is a photo like it, of its size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +94,22 @@ def pairs_of_folders(blurred: Path, all_in_focus: Path, by: Matching = "auto") -
 
 
 def matched(
-    inputs: Sequence[Path], targets: Sequence[Path], key: Callable[[str], str]
+    inputs: Sequence[Path],
+    targets: Sequence[Path],
+    key: Callable[[str], str],
+    role: str = "target",
 ) -> list[PairFiles]:
     """Pairs by a rule of their own: `key` makes of both stems what they have in common.
 
     Several inputs may share a target. Without any common key, equally many photos are paired in
-    order. Raises InputError if a target is missing.
+    order. role: what a target is called. Raises InputError if one is missing.
     """
     by_key = {key(path.stem): path for path in targets}
     missing = [path for path in inputs if key(path.stem) not in by_key]
     if len(missing) == len(inputs) == len(targets):
         return [PairFiles(a.stem, a, b) for a, b in zip(inputs, targets, strict=True)]
     if missing:
-        raise _without_target(missing, len(inputs), targets[0].parent, key)
+        raise _without_target(missing, len(inputs), targets[0].parent, key, role)
     return [PairFiles(path.stem, path, by_key[key(path.stem)]) for path in inputs]
 
 
@@ -249,9 +255,13 @@ def _by_key(paths: Sequence[Path], key: Callable[[str], str]) -> dict[str, list[
 
 
 def _without_target(
-    missing: Sequence[Path], count: int, folder: Path, key: Callable[[str], str] = str
+    missing: Sequence[Path],
+    count: int,
+    folder: Path,
+    key: Callable[[str], str] = str,
+    role: str = "target",
 ) -> InputError:
     return InputError(
-        f"{len(missing)} of {count} photos have no target",
+        f"{len(missing)} of {count} photos have no {role}",
         why=f"{missing[0].name} would need {key(missing[0].stem)} in {folder}",
     )

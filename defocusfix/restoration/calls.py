@@ -119,13 +119,14 @@ class Calls:
 
 
 def _cropped(inputs: Mapping[str, FloatArray], rows: Span, columns: Span) -> dict[str, FloatArray]:
-    """The inputs for a part of a window; `coarse` has half the size of `image`."""
-    image = inputs["image"][..., rows.indices, columns.indices]
-    cropped = {"image": np.ascontiguousarray(image)}
-    if "coarse" in inputs:
-        coarse = inputs["coarse"][..., rows.halved().indices, columns.halved().indices]
-        cropped["coarse"] = np.ascontiguousarray(coarse)
-    return cropped
+    """The inputs for a part of a window; `coarse` has half the size of the others."""
+    parts = dict.fromkeys(inputs, (rows, columns))
+    if "coarse" in parts:
+        parts["coarse"] = rows.halved(), columns.halved()
+    return {
+        name: np.ascontiguousarray(inputs[name][..., down.indices, across.indices])
+        for name, (down, across) in parts.items()
+    }
 
 
 def _is_nonsense(inputs: Mapping[str, FloatArray], outputs: Mapping[str, FloatArray]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -27,13 +27,21 @@ Release = Callable[[int], None]
 class LevelRun:
     """Goes through the tiles of one level.
 
-    windows: of `pixels`. below: the level half as large; None for the smallest.
+    windows: of `pixels`. views: windows of each view that the network takes, by its name. below:
+    the level half as large; None for the smallest.
     """
 
     def __init__(
-        self, calls: Calls, pixels: Pixels, windows: Windows, plan: Plan, below: Level | None
+        self,
+        calls: Calls,
+        pixels: Pixels,
+        windows: Windows,
+        views: Mapping[str, Windows],
+        plan: Plan,
+        below: Level | None,
     ) -> None:
-        self._calls, self._pixels, self._windows = calls, pixels, windows
+        self._calls, self._pixels = calls, pixels
+        self._windows, self._views = windows, views
         self._plan, self._below = plan, below
         self._spec = calls.engine.spec
         self.has_radius = "radius_px" in self._spec.outputs
@@ -89,6 +97,8 @@ class LevelRun:
         rows, columns = tile.rows.window, tile.columns.window
         image = self._windows.image(rows, columns, self._plan.number)
         inputs = {"image": self._to_network(image)[None]}
+        for name, view in self._views.items():
+            inputs[name] = self._to_network(view.image(rows, columns, self._plan.number))[None]
         if "coarse" not in self._spec.inputs:
             return inputs
         colours = self._windows.half(image, self._plan.number)

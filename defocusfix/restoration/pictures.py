@@ -50,6 +50,17 @@ def changed_picture(picture: Picture, change: Change) -> Picture:
     return same_kind
 
 
+def colours_of(picture: Any) -> Pixels:
+    """The colours of any picture, or of a file of one, without alpha: (H, W, 3) or (H, W, 1).
+
+    Raises ValueError for any other array or Pillow image, InputError for a file without a photo.
+    """
+    picture = opened(picture)
+    if isinstance(picture, Photo):
+        return picture.pixels
+    return _colours(picture if isinstance(picture, np.ndarray) else _as_array(picture))
+
+
 def bits_of(picture: Array | Image | Photo) -> int:
     """Bits of a stored value: 8, 16, or 32 for float."""
     if isinstance(picture, np.ndarray):
@@ -68,14 +79,11 @@ def as_mask(mask: Array | Image) -> npt.NDArray[np.float32]:
 
 
 def _changed_array(array: Array, change: Change) -> Array:
+    colours = _colours(array)
+    restored = change(colours)
     if array.ndim == 2:
-        return change(array[:, :, None])[:, :, 0]
-    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
-        raise ValueError(
-            f"an image must be (H, W), or (H, W, C) of 1 to 4 channels, got {array.shape}"
-        )
-    n_colours = 1 if array.shape[2] < 3 else 3
-    restored = change(array[:, :, :n_colours])
+        return restored[:, :, 0]
+    n_colours = colours.shape[2]
     if array.shape[2] == n_colours:
         return restored
     return np.concatenate((restored, array[:, :, n_colours:]), axis=2)
@@ -84,10 +92,24 @@ def _changed_array(array: Array, change: Change) -> Array:
 def _changed_image(image: Image, change: Change) -> Image:
     import PIL.Image
 
+    changed = PIL.Image.fromarray(_changed_array(_as_array(image), change))
+    changed.info = dict(image.info)
+    return changed
+
+
+def _colours(array: Array) -> Pixels:
+    if array.ndim == 2:
+        return array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
+        raise ValueError(
+            f"an image must be (H, W), or (H, W, C) of 1 to 4 channels, got {array.shape}"
+        )
+    return array[:, :, : 1 if array.shape[2] < 3 else 3]
+
+
+def _as_array(image: Image) -> Array:
     if image.mode not in PILLOW_MODES:
         raise ValueError(
             f"a Pillow image of mode {image.mode} cannot be restored: convert it to RGB"
         )
-    changed = PIL.Image.fromarray(_changed_array(np.asarray(image), change))
-    changed.info = dict(image.info)
-    return changed
+    return np.asarray(image)

@@ -9,7 +9,7 @@ as floats; of the smaller levels the whole result is kept, as float16.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from defocusfix.network_spec import NetworkSpec
@@ -46,6 +46,7 @@ def run_levels(
     *,
     rows: Span,
     columns: Span,
+    views: Mapping[str, Pixels] | None = None,
     mask: Mask | None = None,
     take: Take,
     release: Release | None = None,
@@ -53,9 +54,10 @@ def run_levels(
 ) -> Work:
     """Find change and radius for a rectangle of a photo.
 
-    rows, columns: the rectangle. take: is given its finished rows, (C, rows, W): change of the
-    colours where white is 1, not clamped, and blur radius in pixels, if the network gives one.
-    release: told after each tile the first row of `pixels` that is going to be read again.
+    rows, columns: the rectangle. views: those that the network takes, of the photo's size. take: is
+    given its finished rows, (C, rows, W): change of the colours where white is 1, not clamped, and
+    blur radius in pixels, if the network gives one. release: told after each tile the first row of
+    `pixels` that is going to be read again.
     Raises what `Calls.core` raises.
     """
     spec = calls.engine.spec
@@ -66,6 +68,7 @@ def run_levels(
     all_pixels = sum(plan.window_pixels for plan in all_plans[finest:])
     origins = Origins(height, width)
     windows = Windows(pixels, all_plans)
+    of_views = {name: Windows(view, all_plans) for name, view in (views or {}).items()}
     below: Level | None = None
     n_tiles = 0
     for plan in reversed(all_plans):
@@ -80,7 +83,7 @@ def run_levels(
             if number >= finest:
                 report(tile.window_pixels / all_pixels)
 
-        run = LevelRun(calls, pixels, windows, plan, below)
+        run = LevelRun(calls, pixels, windows, of_views, plan, below)
         if plan.number == 0:
             run(ways, take, count, release)
         else:

@@ -20,14 +20,14 @@ from defocusfix.engines.mirrored import MirroredEngine
 from defocusfix.engines.model_file import in_folder
 from defocusfix.engines.select import open_engine
 from defocusfix.errors import ModelError, UsageError
-from defocusfix.network_spec import NetworkSpec
+from defocusfix.network_spec import VIEWS, NetworkSpec
 from defocusfix.photo.photo import Photo
 from defocusfix.restoration.adjust import Finisher
 from defocusfix.restoration.calls import Calls
 from defocusfix.restoration.defocus_map import DefocusMap
 from defocusfix.restoration.level import N_COLOURS
 from defocusfix.restoration.mask import Mask
-from defocusfix.restoration.pictures import Picture, as_mask, changed_picture, opened
+from defocusfix.restoration.pictures import Picture, as_mask, changed_picture, colours_of, opened
 from defocusfix.restoration.pyramid import Report, run_levels
 from defocusfix.restoration.settings import RestoreSettings
 from defocusfix.restoration.stored import Pixels, check_pixels, to_image
@@ -45,6 +45,9 @@ TILE_PER_OVERLAP = 8
 
 Area = tuple[int, int, int, int]
 """x, y, width, height of a rectangle of a photo, in pixels."""
+Views = tuple[Pixels, Pixels]
+"""What the left and the right halves of the pixels of a dual-pixel sensor saw; as the photo, and of
+its size."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,36 +146,57 @@ class Restorer:
         return "radius_px" in self.spec.outputs
 
     def __call__(
-        self, image: npt.NDArray[np.float32], *, report: Report | None = None
+        self,
+        image: npt.NDArray[np.float32],
+        *,
+        views: Views | None = None,
+        report: Report | None = None,
     ) -> Restoration:
         """Restore one picture.
 
         image: (H, W, 3) float32 in [0, 1], display-encoded RGB, at least one pixel. Not changed.
-        report: told the share of the work after every tile.
+        views: as for `restore_pixels`. report: told the share of the work after every tile.
         Raises ValueError for any other array, and what `restore_pixels` raises.
         """
         _check(image)
-        return self.restore_pixels(image, report=report)
+        return self.restore_pixels(image, views=views, report=report)
 
     @overload
     def restore(
-        self, picture: Picture, *, mask: npt.NDArray[Any] | Image | None = None
+        self,
+        picture: Picture,
+        *,
+        views: tuple[Any, Any] | None = None,
+        mask: npt.NDArray[Any] | Image | None = None,
     ) -> Picture: ...
     @overload
     def restore(
-        self, picture: str | Path, *, mask: npt.NDArray[Any] | Image | None = None
+        self,
+        picture: str | Path,
+        *,
+        views: tuple[Any, Any] | None = None,
+        mask: npt.NDArray[Any] | Image | None = None,
     ) -> Photo: ...
-    def restore(self, picture: Any, *, mask: npt.NDArray[Any] | Image | None = None) -> Any:
+    def restore(
+        self,
+        picture: Any,
+        *,
+        views: tuple[Any, Any] | None = None,
+        mask: npt.NDArray[Any] | Image | None = None,
+    ) -> Any:
         """Restore an array, a Pillow image, a photo or a file; see `defocusfix.restore`."""
         painted = None if mask is None else as_mask(mask)
+        of_views = None if views is None else (colours_of(views[0]), colours_of(views[1]))
         return changed_picture(
-            opened(picture), lambda pixels: self.restore_pixels(pixels, mask=painted).pixels
+            opened(picture),
+            lambda pixels: self.restore_pixels(pixels, views=of_views, mask=painted).pixels,
         )
 
     def restore_pixels(
         self,
         pixels: Pixels,
         *,
+        views: Views | None = None,
         mask: npt.NDArray[np.float32] | None = None,
         area: Area | None = None,
         report: Report | None = None,
@@ -182,6 +206,7 @@ class Restorer:
 
         pixels: (H, W, 3) display-encoded RGB or (H, W, 1) gray, at least one pixel; uint8, uint16,
         or float32 where 1 is white and more is legal. Values that nothing changes stay exact.
+        views: left and right, for a network that takes those of a dual-pixel sensor, and only then.
         mask: (h, w) float32, 0 keeps the photo and 1 restores it; stretched over the photo where
         its size differs, and feathered inwards.
         area: only this rectangle is computed and given back.
@@ -189,11 +214,13 @@ class Restorer:
         in_place: whether to write the result over `pixels`, which saves its memory; after an error
         `pixels` is then partly changed.
 
-        Raises ValueError for any other array, and for an area that is not inside the photo;
+        Raises ValueError for any other array, for views of another size, and for an area that is
+        not inside the photo; UsageError for views that the network does not take, or lacks;
         DeviceError if memory runs out; ModelError if the network gives nonsense.
         """
         start = time.perf_counter()
         check_pixels(pixels)
+        of_views = self._views(views, pixels)
         height, width, _ = pixels.shape
         rows, columns = _spans(area, height, width)
         painted = None if mask is None else Mask(mask, height, width)
@@ -215,6 +242,7 @@ class Restorer:
             self.settings,
             rows=rows,
             columns=columns,
+            views=of_views,
             mask=painted,
             take=finisher.take,
             release=finisher.release,
@@ -236,11 +264,17 @@ class Restorer:
         )
 
     def defocus_map(
-        self, pixels: Pixels, *, scale: Literal[1, 2, 4] = 2, report: Report | None = None
+        self,
+        pixels: Pixels,
+        *,
+        views: Views | None = None,
+        scale: Literal[1, 2, 4] = 2,
+        report: Report | None = None,
     ) -> DefocusMap:
         """Only the map of a photo, for a fraction of what restoring it costs.
 
-        pixels: as for `restore_pixels`; not changed. scale: finest size computed, 2 for half.
+        pixels, views: as for `restore_pixels`; not changed. scale: finest size computed, 2 for
+        half.
         Raises UsageError if the network gives no map, and what `restore_pixels` raises.
         """
         if not self.gives_map:
@@ -248,6 +282,7 @@ class Restorer:
                 f"the model {self.spec.name} gives no defocus map", fix="leave --model out"
             )
         check_pixels(pixels)
+        of_views = self._views(views, pixels)
         height, width, _ = pixels.shape
         radius_px = np.zeros((height, width), np.float16)
 
@@ -262,11 +297,27 @@ class Restorer:
             RestoreSettings(scale=scale),
             rows=Span(0, height),
             columns=Span(0, width),
+            views=of_views,
             take=take,
             report=report or _say_nothing,
         )
         self._pieces = calls.pieces
         return DefocusMap(radius_px)
+
+    def _views(self, views: Views | None, pixels: Pixels) -> dict[str, Pixels]:
+        """The views by their names, once they are found to be what the network takes."""
+        if (views is None) == bool(self.spec.views):
+            raise _wrong_views(self.spec)
+        if views is None:
+            return {}
+        for view in views:
+            check_pixels(view)
+            if view.shape[:2] != pixels.shape[:2]:
+                raise ValueError(
+                    f"views must have the size of the photo, {pixels.shape[:2]}, "
+                    f"got {view.shape[:2]}"
+                )
+        return dict(zip(VIEWS, views, strict=True))
 
 
 def open_restorer(
@@ -316,6 +367,20 @@ def _check_wishes(engine: Engine, settings: RestoreSettings) -> None:
             why="--protect-sharp and --keep-bokeh need a model that gives a defocus map",
             fix="leave --model out, or these options; --mask works with every model",
         )
+
+
+def _wrong_views(spec: NetworkSpec) -> UsageError:
+    if spec.views:
+        return UsageError(
+            f"the model {spec.name} needs the two views of a dual-pixel photo",
+            why="it tells blur by how they differ, and the photo alone does not show that",
+            fix="give both: --left FILE --right FILE; or another --model",
+        )
+    return UsageError(
+        f"the model {spec.name} takes no views of a dual-pixel sensor",
+        why="it restores from the photo alone",
+        fix="leave --left and --right out, or name a model for dual-pixel photos with --model",
+    )
 
 
 def _cut(engine: Engine, settings: RestoreSettings) -> Cut:

@@ -34,6 +34,8 @@ Kind = Literal["safetensors", "torchscript", "checkpoint"]
 LARGEST_FILE = 4 * 2**30  # bytes, packed and unpacked
 NESTINGS = ("params_ema", "params", "state_dict", "model")
 """Under one of these a checkpoint keeps its weights; the averaged ones first."""
+FACTS = ("value_range", "size_multiple", "halo", "tile", "overlap", "views")
+"""Of a `NetworkSpec`, that networks have as attributes."""
 WRAPPER = "module."  # before every name, after training on several devices
 NAMED_AT_MOST = 3
 
@@ -84,6 +86,19 @@ def convert_to_onnx(
     digest = spec.weights_sha256 or weights_sha256(weights)
     spec = replace(spec, architecture=architecture, weights_sha256=digest)
     return export_onnx(network, spec, output, half=False, overwrite=overwrite)
+
+
+def spec_of(architecture: str, name: str) -> NetworkSpec:
+    """What weights of a network of one level need, as the network itself says.
+
+    Raises KeyError for an unknown architecture.
+    """
+    with torch.device("meta"):
+        network = build_network(architecture)
+    facts = {fact: getattr(network, fact) for fact in FACTS if hasattr(network, fact)}
+    return NetworkSpec(
+        name=name, architecture=architecture, levels=1, outputs=("restored",), **facts
+    )
 
 
 def stored_shapes(source: Path, *, sha256: str | None = None) -> dict[str, tuple[int, ...]]:

@@ -159,7 +159,7 @@ def _traced(network: nn.Module, spec: NetworkSpec) -> onnx.ModelProto:
     """The float32 graph with free batch, height and width."""
     inputs = _inputs(spec, 2, 3, 4)
     batch, height, width = (Dim(name, min=2) for name in ("batch", "height", "width"))
-    axes = {"image": _free(batch, height, width, spec.size_multiple)}
+    axes = {name: _free(batch, height, width, spec.size_multiple) for name in inputs}
     if "coarse" in inputs:
         axes["coarse"] = _free(batch, height, width, spec.size_multiple // 2)
     with _quiet_exporter():
@@ -248,7 +248,7 @@ def _largest_difference(ours: list[np.ndarray], theirs: list[np.ndarray]) -> flo
 
 
 def _inputs(spec: NetworkSpec, batch: int, rows: int, columns: int) -> Arrays:
-    """Noise as an image and, for a network with levels, what a coarser level might have said.
+    """Noise as pictures and, for a network with levels, what a coarser level might have said.
 
     rows, columns: size in multiples of spec.size_multiple. The first half of the coarse radius
     map, by its columns, is unknown.
@@ -256,13 +256,15 @@ def _inputs(spec: NetworkSpec, batch: int, rows: int, columns: int) -> Arrays:
     rng = np.random.default_rng((batch, rows, columns))
     black, white = spec.value_range
     height, width = rows * spec.size_multiple, columns * spec.size_multiple
-    image = rng.uniform(black, white, (batch, 3, height, width)).astype(np.float32)
-    inputs = {"image": image}
-    if "coarse" in spec.inputs:
-        small = image.reshape(batch, 3, height // 2, 2, width // 2, 2).mean((3, 5))
+    inputs = {}
+    for name, shape in spec.input_shapes(batch, height, width).items():
+        if name != "coarse":
+            inputs[name] = rng.uniform(black, white, shape).astype(np.float32)
+            continue
+        small = inputs["image"].reshape(batch, 3, height // 2, 2, width // 2, 2).mean((3, 5))
         radius = rng.uniform(0, PARITY_LARGEST_RADIUS, (batch, 1, *small.shape[2:]))
         radius[..., : small.shape[3] // 2] = RADIUS_UNKNOWN
-        inputs["coarse"] = np.concatenate([small, radius], axis=1).astype(np.float32)
+        inputs[name] = np.concatenate([small, radius], axis=1).astype(np.float32)
     return inputs
 
 

@@ -86,6 +86,12 @@ def test_one_photo_is_restored_and_what_it_cost_is_told(path):
     assert found.peak_mb is None or found.peak_mb > 0
 
 
+def test_a_network_that_takes_views_is_measured_with_some(tmp_path):
+    small_networks.of_two_views(tmp_path / "views.onnx")
+    task = Task(tmp_path / "views.onnx", ORT_CPU, "soft", 1.5, megapixels=0.02, tile=64, threads=1)
+    assert measure(task).computed_megapixels > 0.02
+
+
 def test_an_engine_that_is_not_there_cannot_be_measured(path, monkeypatch):
     refusal = DeviceError("no such engine")
     monkeypatch.setattr("defocusfix.engines.select.absence", lambda way: refusal)

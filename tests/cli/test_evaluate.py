@@ -20,10 +20,10 @@ def sharpening_model(monkeypatch):
     sharpen = unsharp_mask(2.0, 1.0)
 
     class Restorer:
-        spec = SimpleNamespace(name="sharpener")
+        spec = SimpleNamespace(name="sharpener", views=())
         engine = SimpleNamespace(name="a stand-in", device="cpu")
 
-        def __call__(self, image):
+        def __call__(self, image, views=None):
             return SimpleNamespace(image=sharpen(image).image, radius_px=4 * image[..., 0])
 
     def opened(model, *, settings, precision):

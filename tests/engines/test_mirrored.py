@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from defocusfix.engines.mirrored import MirroredEngine
+from defocusfix.network_spec import NetworkSpec
 from tests.restoration.stand_in_engines import NumpyEngine, brighter
 
 RNG = np.random.default_rng(3)
@@ -52,3 +53,30 @@ def test_it_says_of_itself_what_its_engine_says():
     assert (mirrored.spec, mirrored.name, mirrored.device, mirrored.precision) == (
         engine.spec, engine.name, engine.device, engine.precision,
     )  # fmt: skip
+
+
+def test_views_are_turned_by_half_and_exchanged_so_that_before_the_focus_stays_before_it():
+    seen = []
+
+    class Recorder:
+        """Keeps what it is given, and gives back the image."""
+
+        spec = NetworkSpec(
+            name="views", architecture="test", size_multiple=8, halo=0, levels=1,
+            outputs=("restored",), views=("right", "left"),
+        )  # fmt: skip
+        name, device, precision = "recorder", "cpu", "fp32"
+
+        def run(self, inputs):
+            seen.append(inputs)
+            return {"restored": inputs["image"]}
+
+    image, left, right = (picture(3, 16) for _ in range(3))
+    inputs = {"image": image, "right": right, "left": left}
+    found = MirroredEngine(Recorder()).run(inputs)
+    np.testing.assert_allclose(found["restored"], image, atol=1e-6)
+    plain, turned = seen
+    assert all(np.array_equal(plain[name], inputs[name]) for name in inputs)
+    assert np.array_equal(turned["image"], image[:, :, ::-1, ::-1])
+    assert np.array_equal(turned["left"], right[:, :, ::-1, ::-1])
+    assert np.array_equal(turned["right"], left[:, :, ::-1, ::-1])

@@ -10,6 +10,7 @@ from defocusfix.engines.recognise import (
     runnable_architecture,
 )
 from defocusfix.errors import ModelError
+from tests.networks import published_drbnet
 from tests.networks.published_restormer import published_shapes
 
 
@@ -53,7 +54,15 @@ def test_restormer_for_two_views_is_no_restormer_for_one():
     assert detect_architecture(shapes) == "restormer-dual-pixel"
     with pytest.raises(ModelError, match="dual-pixel") as refusal:
         runnable_architecture(shapes, "dual_pixel.pth")
-    assert "two views" in refusal.value.why
+    assert "not a part of defocusfix yet" in refusal.value.why
+
+
+@pytest.mark.parametrize("wrapper", ["", "module."])
+def test_the_published_drbnets_are_recognised_and_told_apart(wrapper):
+    for dual_pixel, name in ((False, "drbnet"), (True, "drbnet-dual-pixel")):
+        published = published_drbnet.published_shapes(dual_pixel=dual_pixel)
+        shapes = {wrapper + tensor: shape for tensor, shape in published.items()}
+        assert runnable_architecture(shapes, "w.pth") == name
 
 
 @pytest.mark.parametrize(

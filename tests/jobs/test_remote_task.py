@@ -196,11 +196,14 @@ def test_the_token_of_a_run_lies_beside_its_outputs_and_goes_with_it(tmp_path, i
         assert not brief.token.exists()
 
 
-def test_a_mask_is_named_so_that_other_machines_find_it(tmp_path, item, monkeypatch):
+def test_mask_and_views_are_named_so_that_other_machines_find_them(tmp_path, item, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small_networks.addition(tmp_path / "net.onnx", 0.1)
-    treatment = Treatment(program="test 1.0", mask=Path("mask.png"))
+    treatment = Treatment(
+        program="test 1.0", mask=Path("mask.png"), views=(Path("l.png"), Path("r.png"))
+    )
     plan = Plan((item,), OnExists.SKIP)
     with briefing(plan, Recipe(treatment=treatment, model=Path("net.onnx"))) as (brief, _):
         assert brief.recipe.treatment.mask == tmp_path / "mask.png"
         assert brief.model == tmp_path / "net.onnx"
+        assert brief.recipe.treatment.views == (tmp_path / "l.png", tmp_path / "r.png")

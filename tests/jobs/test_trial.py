@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from defocusfix.jobs.plan import Item
+from defocusfix.jobs.treatment import Treatment
 from defocusfix.jobs.trial import MOST_PHOTOS, SMALLEST_PX, try_speed
-from defocusfix.photo.limits import DEFAULT
 from defocusfix.restoration.restorer import Restorer
 from tests.photo import sample_files as samples
 from tests.restoration.stand_in_engines import brighter
@@ -25,7 +25,10 @@ def speed(photos: list[Item], asked: list[int], seconds_a_step: float = 1.0) -> 
     restorer = Restorer(brighter())
     clock = itertools.count(0, seconds_a_step)
     return try_speed(
-        photos, lambda bits: asked.append(bits) or restorer, DEFAULT, clock=lambda: next(clock)
+        photos,
+        lambda bits: asked.append(bits) or restorer,
+        Treatment(program="test"),
+        clock=lambda: next(clock),
     )
 
 

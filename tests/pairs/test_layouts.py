@@ -82,3 +82,41 @@ def test_the_pairs_to_train_on_lie_apart_from_those_of_the_test(
 def test_a_part_that_a_data_set_does_not_have_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no part 'test'"):
         pairs_of_layout(tmp_path, "ded")
+
+
+@pytest.mark.parametrize(
+    ("part", "folder"), [("test", "test"), ("train", "train"), ("validation", "val")]
+)
+def test_pairs_of_dpdd_have_their_views_by_name(tmp_path, part, folder):
+    for name in ("b.png", "a.png"):
+        touch(tmp_path, *(f"{folder}_{view}/source/{name}" for view in "clr"))
+        touch(tmp_path, f"{folder}_c/target/{name}")
+    pairs = pairs_of_layout(tmp_path, "dpdd", part)
+    assert [pair.name for pair in pairs] == ["a", "b"]
+    for pair in pairs:
+        left, right = (tmp_path / f"{folder}_{view}/source/{pair.name}.png" for view in "lr")
+        assert pair.views == (left, right)
+
+
+def test_views_with_numbers_of_their_own_are_matched_in_order(tmp_path):
+    touch(tmp_path, "test_c/source/1.png", "test_c/source/4.png")
+    touch(tmp_path, "test_c/target/1.png", "test_c/target/4.png")
+    touch(tmp_path, "test_l/source/2.png", "test_l/source/5.png")
+    touch(tmp_path, "test_r/source/3.png", "test_r/source/6.png")
+    views = [pair.views for pair in pairs_of_layout(tmp_path, "dpdd")]
+    assert [(left.name, right.name) for left, right in views] == [
+        ("2.png", "3.png"),
+        ("5.png", "6.png"),
+    ]
+
+
+def test_without_any_views_there_are_none_and_with_some_all_are_wanted(tmp_path):
+    touch(tmp_path, "test_c/source/a.png", "test_c/target/a.png")
+    touch(tmp_path, "test_c/source/b.png", "test_c/target/b.png")
+    assert {pair.views for pair in pairs_of_layout(tmp_path, "dpdd")} == {None}
+    touch(tmp_path, "test_l/source/a.png", "test_l/source/b.png")
+    with pytest.raises(InputError, match="is not a folder"):
+        pairs_of_layout(tmp_path, "dpdd")
+    touch(tmp_path, "test_r/source/a.png")
+    with pytest.raises(InputError, match="1 of 2 photos have no right view"):
+        pairs_of_layout(tmp_path, "dpdd")

@@ -87,6 +87,23 @@ def image_to_restored(path: Path, **facts: object) -> NetworkSpec:
     return _save(path, nodes, weights, levels=1, halo=0, facts={"outputs": ("restored",), **facts})
 
 
+def of_two_views(path: Path, **facts: object) -> NetworkSpec:
+    """The image plus 0.3 of what the right view has more than the left one, 3x3 px averaged.
+
+    In that way, every input matters, and which of the views is which.
+    """
+    mean = np.zeros((3, 3, 3, 3), np.float32)
+    mean[range(3), range(3)] = 0.3 / 9
+    nodes = [
+        helper.make_node("Sub", ["right", "left"], ["difference"]),
+        helper.make_node("Conv", ["difference", "mean"], ["change"], pads=[1, 1, 1, 1]),
+        helper.make_node("Add", ["image", "change"], ["restored"]),
+    ]
+    facts = {"outputs": ("restored",), "views": ("right", "left"), **facts}
+    weights = [numpy_helper.from_array(mean, "mean")]
+    return _save(path, nodes, weights, levels=1, halo=1, facts=facts)
+
+
 def of_a_stranger(
     path: Path,
     *,
@@ -159,6 +176,7 @@ def _save(
         }
     )
     sizes = {"image": (3, "H", "W"), "coarse": (4, "h", "w")}
+    sizes |= {"right": (3, "H", "W"), "left": (3, "H", "W")}
     sizes |= {"restored": (3, "H", "W"), "radius_px": (1, "H", "W")}
 
     def value(name: str) -> onnx.ValueInfoProto:

@@ -19,7 +19,7 @@ from pathlib import Path
 from torch import nn
 
 from defocusfix.errors import ModelError, UsageError
-from defocusfix.network_spec import WRITTEN_IF_UNUSUAL, NetworkSpec
+from defocusfix.network_spec import USUAL_OVERLAP, NetworkSpec
 from defocusfix.networks.build import build_network
 from defocusfix.networks.deblurrer import Deblurrer, SeededDeblurrer, SeededFocusNet, as_deblurrer
 from defocusfix.networks.reblur import FreeKernelReblur, ReblurModule
@@ -127,7 +127,7 @@ def _tiling(network: nn.Module) -> tuple[int, int]:
     backbone = network.backbone if isinstance(network, SeededDeblurrer) else network
     if isinstance(backbone, Restormer):
         return backbone.tile, backbone.overlap
-    return WRITTEN_IF_UNUSUAL["tile"], WRITTEN_IF_UNUSUAL["overlap"]
+    return 0, USUAL_OVERLAP
 
 
 def _load(network: nn.Module, name: str, path: Path) -> None:

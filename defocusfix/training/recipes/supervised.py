@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from defocusfix.errors import UsageError
-from defocusfix.evaluation.protocols import Restored
+from defocusfix.evaluation.protocols import FloatImage, Restored, Views
 from defocusfix.evaluation.rendered import score_rendered, summarise
 from defocusfix.network_spec import NetworkSpec
 from defocusfix.networks.build import build_network
@@ -316,7 +316,7 @@ def _validation(rendered: RenderedSet) -> Callable[[nn.Module], Validation]:
         device = next(network.parameters()).device
         outputs: list[np.ndarray] = []
 
-        def restore(image: np.ndarray) -> Restored:
+        def restore(image: FloatImage, views: Views | None = None) -> Restored:
             batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)
             with torch.no_grad():
                 restored, radius = restore_levels(network, batch, LEVELS)[0]
