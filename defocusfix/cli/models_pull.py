@@ -147,5 +147,5 @@ def _spec_of(architecture: str) -> NetworkSpec:
     if known is None:
         from defocusfix.training.conversion import spec_of
 
-        known = spec_of(architecture, architecture)
+        known = spec_of(architecture)
     return replace(known, licence="as its author says", training_data="not known")

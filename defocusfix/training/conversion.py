@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from defocusfix.errors import ModelError
 from defocusfix.network_spec import NetworkSpec
 from defocusfix.networks.build import BUILDERS, build_network
+from defocusfix.networks.described import described
 from defocusfix.training.export import Exported, export_onnx
 from defocusfix.training.weights import weights_sha256
 
@@ -34,8 +35,6 @@ Kind = Literal["safetensors", "torchscript", "checkpoint"]
 LARGEST_FILE = 4 * 2**30  # bytes, packed and unpacked
 NESTINGS = ("params_ema", "params", "state_dict", "model")
 """Under one of these a checkpoint keeps its weights; the averaged ones first."""
-FACTS = ("value_range", "size_multiple", "halo", "tile", "overlap", "views")
-"""Of a `NetworkSpec`, that networks have as attributes."""
 WRAPPER = "module."  # before every name, after training on several devices
 NAMED_AT_MOST = 3
 
@@ -88,17 +87,14 @@ def convert_to_onnx(
     return export_onnx(network, spec, output, half=False, overwrite=overwrite)
 
 
-def spec_of(architecture: str, name: str) -> NetworkSpec:
+def spec_of(architecture: str) -> NetworkSpec:
     """What weights of a network of one level need, as the network itself says.
 
     Raises KeyError for an unknown architecture.
     """
     with torch.device("meta"):
         network = build_network(architecture)
-    facts = {fact: getattr(network, fact) for fact in FACTS if hasattr(network, fact)}
-    return NetworkSpec(
-        name=name, architecture=architecture, levels=1, outputs=("restored",), **facts
-    )
+    return described(network, architecture)
 
 
 def stored_shapes(source: Path, *, sha256: str | None = None) -> dict[str, tuple[int, ...]]:

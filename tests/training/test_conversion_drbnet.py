@@ -24,7 +24,7 @@ from tests.photo import sample_files as samples
 
 
 def test_the_network_says_what_its_weights_need():
-    single, dual = spec_of("drbnet", "mine"), spec_of("drbnet-dual-pixel", "mine")
+    single, dual = spec_of("drbnet"), spec_of("drbnet-dual-pixel")
     assert (single.name, single.architecture) == ("mine", "drbnet")
     assert single.inputs == ("image",)
     assert dual.inputs == ("image", "right", "left")
@@ -51,7 +51,7 @@ def test_torch_runs_weights_of_dual_pixel_photos(tmp_path, monkeypatch):
     network, path = random_network("drbnet-dual-pixel"), tmp_path / "w.safetensors"
     save_file(network.state_dict(), path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    write_facts(path, spec_of("drbnet-dual-pixel", "mine"), digest)
+    write_facts(path, spec_of("drbnet-dual-pixel"), digest)
     photo, left, right = np.random.default_rng(0).random((3, 48, 64, 3), np.float32)
     restorer = Restorer(PyTorchEngine(path, threads=1))
     found = restorer(photo, views=(left, right)).image

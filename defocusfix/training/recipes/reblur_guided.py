@@ -14,41 +14,32 @@ logged, with weight 0: the mean length of the flow, and the share of pixels whos
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from torch import nn
 
-from defocusfix.errors import ModelError, UsageError
-from defocusfix.network_spec import USUAL_OVERLAP, NetworkSpec
-from defocusfix.networks.build import build_network
-from defocusfix.networks.deblurrer import Deblurrer, SeededDeblurrer, SeededFocusNet, as_deblurrer
-from defocusfix.networks.reblur import FreeKernelReblur, ReblurModule
-from defocusfix.networks.restormer import Restormer
-from defocusfix.pairs.find import PairFiles, find_pairs
-from defocusfix.pairs.layouts import LAYOUTS, pairs_of_layout
-from defocusfix.registration.flow import dis_flow
-from defocusfix.training.deformation import CpuFlow, FlowMethod, RaftFlow, SmoothFlow, no_flow
-from defocusfix.training.pair_data import PairSource
+from defocusfix.errors import UsageError
+from defocusfix.networks.deblurrer import SeededDeblurrer, SeededFocusNet, as_deblurrer
+from defocusfix.networks.described import described
+from defocusfix.training.guidance import reblurring_module
+from defocusfix.training.pair_data import PairSource, chosen_pairs
 from defocusfix.training.pair_validation import pair_validation
 from defocusfix.training.recipe import OptimiserConfig, Recipe
-from defocusfix.training.recipes.reblur_guided_config import Config, DeformationConfig
+from defocusfix.training.recipes.reblur_guided_config import Config
 from defocusfix.training.recipes.reblur_guided_stages import full_stage, reblur_stage, warm_up_stage
-from defocusfix.training.weights import read_weights
+from defocusfix.training.start import network_to_train, require_crop, require_map
 
 
 def build(config: Config) -> Recipe:
     """The recipe as data for the trainer."""
-    network = build_network(config.network)
-    deblurrer = _deblurrer(config, network)
-    if config.start_from is not None:
-        _load(network, config.network, config.start_from)
+    network = network_to_train(config.network, config.start_from)
+    deblurrer = as_deblurrer(network)
+    require_map(deblurrer, config.network, config.map_weight, "recipe.map_weight")
+    require_crop(deblurrer, config.network, config.data.crop_px, "recipe.data.crop_px")
     if config.trains:
         _freeze_all_but(network, config.trains)
     modules: dict[str, nn.Module] = {"deblurrer": network}
-    reblur: ReblurModule | FreeKernelReblur | None = None
-    if config.reblurs:
-        is_free = config.reblur_kernels == "free"
-        reblur = FreeKernelReblur(config.reblur) if is_free else ReblurModule(config.reblur)
+    reblur = reblurring_module(config)
+    if reblur is not None:
         modules["reblur"] = reblur
     warmed: tuple[str, ...] = ("deblurrer",)
     if config.warm_up_trains == "fusion":
@@ -57,9 +48,9 @@ def build(config: Config) -> Recipe:
         modules |= {"estimator": network.estimator, "fusion": network.fusion}
         warmed = ("estimator", "fusion")
 
-    learnt, looked_at = _pairs(config)
+    learnt, looked_at = chosen_pairs(config, "recipe")
     source = PairSource(learnt, config.data, config.seed)
-    flow = _flow_method(config.deformation)
+    flow = config.deformation.method()
     stages = []
     if reblur is not None and config.reblur_epochs > 0:
         stages.append(reblur_stage(config, source, deblurrer, reblur))
@@ -73,73 +64,17 @@ def build(config: Config) -> Recipe:
         # As they were taken: the scores say by which alignment they come about.
         as_taken = replace(config.data, alignment="none", matches_exposure=False)
         validate = pair_validation(PairSource(looked_at, as_taken, config.seed))
-    tile, overlap = _tiling(network)
     return Recipe(
         name="reblur-guided",
         modules=modules,
         stages=tuple(stages),
         inference="deblurrer",
-        spec=NetworkSpec(
-            name=config.network,
-            architecture=config.network,
-            size_multiple=deblurrer.size_multiple,
-            halo=deblurrer.halo,
-            levels=deblurrer.levels,
-            licence=config.licence,
-            training_data=config.training_data,
-            tile=tile,
-            overlap=overlap,
+        spec=described(
+            network, config.network, licence=config.licence, training_data=config.training_data
         ),
         validate=validate,
         optimisers={"reblur": OptimiserConfig(learning_rate=config.reblur_rate)} if reblur else {},
     )
-
-
-def _flow_method(config: DeformationConfig) -> FlowMethod:
-    if config.flow == "none":
-        return no_flow
-    flow: FlowMethod = CpuFlow(dis_flow)
-    if config.raft_weights is not None:
-        flow = RaftFlow(config.raft_weights)
-    return SmoothFlow(flow, config.smoothing_px) if config.smoothing_px else flow
-
-
-def _deblurrer(config: Config, network: nn.Module) -> Deblurrer:
-    try:
-        deblurrer = as_deblurrer(network)
-    except TypeError as error:
-        raise UsageError(
-            f"the reblur-guided recipe cannot train {config.network!r}",
-            why=str(error),
-            fix=f"--set recipe.network=seeded-{config.network}",
-        ) from error
-    multiple = deblurrer.size_multiple * 2 ** (deblurrer.levels - 1)
-    if config.data.crop_px % multiple:
-        raise UsageError(
-            f"recipe.data.crop_px = {config.data.crop_px} does not fit {config.network}",
-            why=f"its crops are multiples of {multiple} px",
-        )
-    return deblurrer
-
-
-def _tiling(network: nn.Module) -> tuple[int, int]:
-    """Tile and overlap that suit a network; see NetworkSpec."""
-    backbone = network.backbone if isinstance(network, SeededDeblurrer) else network
-    if isinstance(backbone, Restormer):
-        return backbone.tile, backbone.overlap
-    return 0, USUAL_OVERLAP
-
-
-def _load(network: nn.Module, name: str, path: Path) -> None:
-    """Weights of the network itself, or of the backbone it is built around."""
-    weights, spec = read_weights(path)
-    try:
-        if spec.architecture == name or not isinstance(network, SeededDeblurrer | SeededFocusNet):
-            network.load_state_dict(weights)
-        else:
-            network.load_backbone(weights)
-    except RuntimeError as error:
-        raise ModelError(f"the weights {path} do not fit {name}", why=str(error)) from error
 
 
 def _freeze_all_but(network: nn.Module, trains: tuple[str, ...]) -> None:
@@ -151,25 +86,3 @@ def _freeze_all_but(network: nn.Module, trains: tuple[str, ...]) -> None:
         )
     for name, part in parts.items():
         part.requires_grad_(name in trains)
-
-
-def _pairs(config: Config) -> tuple[list[PairFiles], list[PairFiles]]:
-    """Pairs to learn from, and pairs to look at in mid-training."""
-    looked_at: list[PairFiles] = []
-    if config.blurry is not None and config.sharp is not None:
-        found = list(find_pairs(config.blurry, config.sharp, config.matching).pairs)
-    else:
-        root = config.data_set or Path()
-        found = pairs_of_layout(root, config.layout, "train")
-        if "validation" in LAYOUTS[config.layout].folders and not config.held_out:
-            looked_at = pairs_of_layout(root, config.layout, "validation")
-    named = {"held_out": set(config.held_out), "left_out": set(config.left_out)}
-    for setting, names in named.items():
-        if unknown := sorted(names - {pair.name for pair in found}):
-            raise UsageError(
-                f"recipe.{setting} names {len(unknown)} pairs that are not there",
-                why=f"no pair is called {unknown[0]}",
-            )
-    looked_at += [pair for pair in found if pair.name in named["held_out"]]
-    unlearnt = named["held_out"] | named["left_out"]
-    return [pair for pair in found if pair.name not in unlearnt], looked_at

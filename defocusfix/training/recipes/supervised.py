@@ -16,57 +16,29 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from defocusfix.errors import UsageError
-from defocusfix.evaluation.protocols import FloatImage, Restored, Views
-from defocusfix.evaluation.rendered import score_rendered, summarise
-from defocusfix.network_spec import NetworkSpec
 from defocusfix.networks.build import build_network
-from defocusfix.networks.deblurrer import FOCUSNET_HALO
+from defocusfix.networks.described import described
 from defocusfix.networks.focusnet import FocusNet
-from defocusfix.networks.pyramid import image_pyramid, nothing_known, restore_levels
+from defocusfix.networks.pyramid import image_pyramid, nothing_known
 from defocusfix.pairs.rendered import RenderedSet
-from defocusfix.training.data import CropSource
-from defocusfix.training.live import LiveSource
-from defocusfix.training.losses import charbonnier, log_error, spectral_l1
-from defocusfix.training.pool import ScenePool
-from defocusfix.training.recipe import (
-    OptimiserConfig,
-    Progress,
-    Recipe,
-    Stage,
-    Tensors,
-    Turn,
-    Validation,
-)
+from defocusfix.training.losses import charbonnier, log_error, radius_error, spectral_l1
+from defocusfix.training.recipe import OptimiserConfig, Progress, Recipe, Stage, Tensors, Turn
+from defocusfix.training.rendered_data import RenderedChoice, rendered_source
+from defocusfix.training.rendered_validation import rendered_validation
 from defocusfix.training.schedule import cosine
 from defocusfix.training.weights import read_weights
 
-LEVELS = 3
-GRID = 16  # windows start on the network's size multiple
-VALIDATION_PAIRS, VALIDATION_PICTURES = 64, 12
+LEVELS = FocusNet.levels
+GRID = FocusNet.size_multiple  # on which windows start
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
-    """Settings of the supervised recipe."""
+class Config(RenderedChoice):
+    """Settings of the supervised recipe, beside its rendered pairs."""
 
-    crops: tuple[Path, ...] = ()
-    """Sets of rendered pairs to learn from; see `defocusfix render`."""
-    photos: tuple[Path, ...] = ()
-    """Instead of crops: folders of sharp photos, from which pairs are rendered during training."""
-    renders_live: bool = False
-    """Render during training; without photos, from procedural textures."""
-    live_size_px: int = 256
-    """Side of the pairs rendered during training, a multiple of 64."""
-    live_workers: int | None = None
-    """Processes that draw scenes for it; None takes all cores but one."""
-    live_uses: int = 1
-    """Batches in which a pair rendered during training is used. From 2 on the processes render too
-    and the device keeps the pairs, for a GPU that trains faster than they render."""
-    live_pool: int = 16384
-    """Pairs kept for that; one of 256 px takes 0.43 MB of the device's memory."""
     validation: Path | None = None
     """A rendered set from other photos, looked at in mid-training."""
     training_data: str = "pairs rendered by defocusfix"
@@ -107,27 +79,18 @@ class Config:
     """Of the order of crops and of their variations."""
 
     def __post_init__(self) -> None:
-        if self.crops and self.is_live:
-            raise ValueError("crops and photos or renders_live contradict each other: choose one")
-        if not self.crops and not self.is_live:
+        RenderedChoice.__post_init__(self)
+        if not self.is_named:
             raise ValueError("crops is empty: name a rendered set, or photos to render from")
         smallest = max(self.windows_px[0], 2 * self.windows_px[1])
-        if self.is_live and (self.live_size_px % 64 or self.live_size_px < smallest):
+        if self.is_live and self.live_size_px < smallest:
             raise ValueError(
-                f"live_size_px must be a multiple of 64 and hold the windows, {smallest} px, "
-                f"got {self.live_size_px}"
+                f"live_size_px must hold the windows, {smallest} px, got {self.live_size_px}"
             )
-        if self.live_uses < 1:
-            raise ValueError(f"live_uses is at least 1, got {self.live_uses}")
         if self.map_steps + self.steps < 1:
             raise ValueError("map_steps and steps are both 0: nothing would be trained")
         if any(side % GRID for side in self.windows_px):
             raise ValueError(f"windows_px must be multiples of {GRID}, got {self.windows_px}")
-
-    @property
-    def is_live(self) -> bool:
-        """Whether pairs are rendered during training."""
-        return self.renders_live or bool(self.photos)
 
 
 def build(config: Config) -> Recipe:
@@ -137,7 +100,7 @@ def build(config: Config) -> Recipe:
         raise UsageError(f"the supervised recipe trains FocusNets, not {config.network!r}")
     if config.start_from is not None:
         network.load_state_dict(read_weights(config.start_from)[0])
-    source = _source(config, network)
+    source = rendered_source(config, config.seed, network)
 
     def batches(size: int) -> Callable[[int, int, int], Tensors]:
         def batch(step: int, rank: int, world: int) -> Tensors:
@@ -178,20 +141,14 @@ def build(config: Config) -> Recipe:
     wanted = ((map_stage, config.map_steps), (joint_stage, config.steps))
     validate = None
     if config.validation is not None:
-        validate = _validation(RenderedSet(config.validation))
+        validate = rendered_validation(RenderedSet(config.validation))
     return Recipe(
         name="supervised",
         modules={"network": network, "map": network.map},
         stages=tuple(stage for stage, steps in wanted if steps),
         inference="network",
-        spec=NetworkSpec(
-            name=config.network,
-            architecture=config.network,
-            size_multiple=GRID,
-            halo=FOCUSNET_HALO,
-            levels=LEVELS,
-            licence="Apache-2.0",
-            training_data=config.training_data,
+        spec=described(
+            network, config.network, licence="Apache-2.0", training_data=config.training_data
         ),
         validate=validate,
         optimisers={
@@ -202,27 +159,6 @@ def build(config: Config) -> Recipe:
             )
             for name in ("network", "map")
         },
-    )
-
-
-def _source(config: Config, network: nn.Module) -> CropSource | LiveSource | ScenePool:
-    if not config.is_live:
-        return CropSource([RenderedSet(folder) for folder in config.crops], seed=config.seed)
-
-    def device() -> torch.device:
-        return next(network.parameters()).device  # the trainer moves it after `build`
-
-    photos, seed, size = config.photos, config.seed, config.live_size_px
-    if config.live_uses == 1:
-        return LiveSource(photos, seed, size=size, device=device, workers=config.live_workers)
-    return ScenePool(
-        photos,
-        seed,
-        uses=config.live_uses,
-        capacity=config.live_pool,
-        size=size,
-        device=device,
-        workers=config.live_workers,
     )
 
 
@@ -285,13 +221,8 @@ def _terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
 
 def _radius_terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
     levels = range(LEVELS)
-    losses = [_radius_loss(outputs[f"radius_{n}"], outputs[f"radius_truth_{n}"]) for n in levels]
+    losses = [radius_error(outputs[f"radius_{n}"], outputs[f"radius_truth_{n}"]) for n in levels]
     return {"radius": torch.stack(losses).mean()}
-
-
-def _radius_loss(radius: Tensor, truth: Tensor) -> Tensor:
-    """Absolute error on a scale that is linear near zero and grows as the root beyond."""
-    return ((radius.float() + 0.5).sqrt() - (truth + 0.5).sqrt()).abs().mean()
 
 
 def _jittered(radius: Tensor) -> Tensor:
@@ -306,38 +237,3 @@ def _jittered(radius: Tensor) -> Tensor:
 
 def _cut(values: Tensor, top: int, left: int, side: int) -> Tensor:
     return values[:, :, top : top + side, left : left + side]
-
-
-def _validation(rendered: RenderedSet) -> Callable[[nn.Module], Validation]:
-    """The scores of `defocusfix evaluate --rendered` on the first pairs, and some to look at."""
-    pairs = [rendered[k] for k in range(min(VALIDATION_PAIRS, len(rendered)))]
-
-    def validate(network: nn.Module) -> Validation:
-        device = next(network.parameters()).device
-        outputs: list[np.ndarray] = []
-
-        def restore(image: FloatImage, views: Views | None = None) -> Restored:
-            batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)
-            with torch.no_grad():
-                restored, radius = restore_levels(network, batch, LEVELS)[0]
-            outputs.append(restored[0].permute(1, 2, 0).cpu().numpy().clip(0, 1))
-            return Restored(outputs[-1], radius[0, 0].cpu().numpy())
-
-        summary = summarise(score_rendered(restore, pairs), "all")
-        metrics = {f"gain_{band}": gain for band, gain in summary.gains_db.items()}
-        metrics["kept_db"] = summary.kept_db
-        metrics["radius_mae_px"] = summary.map_error_px
-        metrics["radius_relative_error"] = summary.map_relative_error
-        shown = zip(pairs[:VALIDATION_PICTURES], outputs, strict=False)
-        return Validation(
-            metrics,
-            score=float(np.mean(list(summary.gains_db.values()))),
-            pictures={
-                f"pair_{k:02d}": np.hstack(
-                    [blurred, np.round(output * 255).astype(np.uint8), sharp]
-                )
-                for k, ((blurred, sharp, _), output) in enumerate(shown)
-            },
-        )
-
-    return validate
