@@ -4,8 +4,9 @@ Everywhere: `reblur_error`, the mean absolute difference between the blurred pho
 blurred by the map, and `sharp_error`, without blurring it. Where the blur radius is known, also the
 figures of `defocusfix evaluate --rendered`, once over everything and once where there is texture,
 and two more. `level_error_px`: as the first, if the levels of the map, rather than what its kernels
-do, were radii. `sign_accuracy`: the share of what is out of focus that is told on its right side;
-which sign means which side is chosen for the whole set, so it is at least one half.
+do, were radii. `sign_accuracy`: the share of what is out of focus that is told on its right side,
+as the mean over both sides; which sign means which side is chosen for the whole set, so chance
+gives one half.
 """
 
 from __future__ import annotations
@@ -101,19 +102,22 @@ def rendered_validation(rendered: RenderedSet) -> Callable[[nn.Module], Validati
 
 
 def sign_accuracy(maps: Sequence[FloatImage], truths: Sequence[FloatImage]) -> float:
-    """Share of what is out of focus whose side is told right, 0.5 to 1.
+    """Share of what is out of focus whose side is told right, the mean over both sides, 0.5 to 1.
 
     maps: (H, W), signed. truths: (H/2, W/2), signed; those of less than 1 px do not count. The sign
-    of all maps together may be the wrong way round. nan where nothing is out of focus.
+    of all maps together may be the wrong way round. nan where a side does not occur.
     """
-    right = counted = 0
+    right, counted = {True: 0, False: 0}, {True: 0, False: 0}
     for found, truth in zip(maps, truths, strict=True):
         height, width = truth.shape
         halved = found.reshape(height, 2, width, 2).mean(axis=(1, 3))
-        is_counted = np.abs(truth) >= LEAST_BLUR_PX
-        right += int(np.count_nonzero(is_counted & (halved * truth > 0)))
-        counted += int(np.count_nonzero(is_counted))
-    share = right / counted if counted else float("nan")
+        for is_positive in (True, False):
+            side = truth >= LEAST_BLUR_PX if is_positive else truth <= -LEAST_BLUR_PX
+            counted[is_positive] += int(np.count_nonzero(side))
+            right[is_positive] += int(np.count_nonzero(side & ((halved > 0) == is_positive)))
+    if not all(counted.values()):
+        return float("nan")
+    share = sum(right[side] / counted[side] for side in right) / 2
     return max(share, 1 - share)
 
 
