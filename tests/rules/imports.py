@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "restoration": {"photo", "engines", "catalogue", "bundled", "network_spec", "errors"},
     "training": {
         "networks",
+        "optics",
         "rendering",
         "registration",
         "pairs",
