@@ -1,7 +1,8 @@
 """What an architecture needs and gives, as it says of itself.
 
 A network class states `size_multiple` and `halo`, and whatever differs from a single pass over a
-photo in [0, 1]: `value_range`, `levels`, `outputs`, `tile`, `overlap`, `views`, each as in `NetworkSpec`.
+photo in [0, 1]: `value_range`, `levels`, `outputs`, `tile`, `overlap`, `views`, each as in
+`NetworkSpec`.
 """
 
 from __future__ import annotations

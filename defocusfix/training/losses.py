@@ -61,6 +61,17 @@ def radius_error(radius_px: Tensor, truth_px: Tensor) -> Tensor:
     return ((radius_px.float() + 0.5).sqrt() - (truth_px.float() + 0.5).sqrt()).abs().mean()
 
 
+def total_variation(values: Tensor) -> Tensor:
+    """Sum of absolute differences between neighbours, down and across, for each value there is.
+
+    values: (B, C, H, W). The published sum is this times B * C * H * W; so it does not depend on
+    the size of crops and batches. Source: Rudin, Osher and Fatemi (1992), anisotropic form.
+    """
+    values = values.float()
+    down, across = values.diff(dim=2).abs().sum(), values.diff(dim=3).abs().sum()
+    return (down + across) / values.numel()
+
+
 def _refuse_broadcasting(prediction: Tensor, target: Tensor) -> None:
     if prediction.shape != target.shape:
         raise ValueError(f"shapes differ: {tuple(prediction.shape)} and {tuple(target.shape)}")

@@ -25,7 +25,7 @@ from tests.photo import sample_files as samples
 
 def test_the_network_says_what_its_weights_need():
     single, dual = spec_of("drbnet"), spec_of("drbnet-dual-pixel")
-    assert (single.name, single.architecture) == ("mine", "drbnet")
+    assert (single.name, single.architecture) == ("drbnet", "drbnet")
     assert single.inputs == ("image",)
     assert dual.inputs == ("image", "right", "left")
     for spec in (single, dual):

@@ -5,6 +5,7 @@ presets are TOML files beside it, named `<recipe>-<preset>.toml`.
 """
 
 RECIPES: dict[str, str] = {
+    "learnable-kernel": "defocusfix.training.recipes.learnable_kernel",
     "light-field": "defocusfix.training.recipes.light_field",
     "reblur-guided": "defocusfix.training.recipes.reblur_guided",
     "supervised": "defocusfix.training.recipes.supervised",
