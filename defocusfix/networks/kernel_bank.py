@@ -154,7 +154,8 @@ def reblur(sharp: Tensor, levels: Tensor, kernels: Tensor, padding: Padding) -> 
     gradient is that towards the level above.
     Raises ValueError where an image is too small to be mirrored at its border.
     """
-    found: Tensor = _Reblur.apply(sharp.float(), levels.float(), kernels.float(), padding)
+    with torch.autocast(sharp.device.type, enabled=False):  # half precision rounds by 1/256
+        found: Tensor = _Reblur.apply(sharp.float(), levels.float(), kernels.float(), padding)
     return found
 
 
@@ -204,8 +205,9 @@ class _Plan:
     def __init__(self, sharp: Tensor, levels: Tensor, count: int, padding: Padding) -> None:
         height, width = sharp.shape[-2:]
         self.images = sharp.reshape(-1, height, width)  # (N, H, W), N = B * C
-        self.below = levels.reshape(-1, height, width).floor().clamp(1 - count, count - 2)
-        self.share = levels.reshape(-1, height, width) - self.below
+        flat = levels.reshape(-1, height, width)
+        self.below = flat.floor().nan_to_num().clamp(1 - count, count - 2)
+        self.share = flat - self.below  # not a number where the map is none
         lowest, highest = (int(bound) for bound in self.below.aminmax())
         self.levels = range(lowest, highest + 2)
         self.reach = kernel_size(max(abs(lowest), abs(highest + 1))) // 2

@@ -221,3 +221,21 @@ def test_an_image_too_small_to_be_mirrored_is_refused():
     sharp = torch.rand(1, 1, 8, 8)
     with pytest.raises(ValueError, match="mirrored"):
         bank()(sharp, torch.full_like(sharp, 8))
+
+
+def test_a_level_that_is_not_a_number_comes_out_as_none():
+    # So that training notices, and goes back.
+    sharp, levels = torch.rand(1, 1, 16, 16), torch.zeros(1, 1, 16, 16)
+    levels[0, 0, 3, 4] = float("nan")
+    found = bank(4)(sharp, levels)
+    assert found.isnan().sum() == 1
+    assert found[0, 0, 3, 4].isnan()
+
+
+def test_half_precision_around_it_changes_nothing():
+    torch.manual_seed(3)
+    sharp, levels = torch.rand(1, 3, 32, 32), 8 * torch.rand(1, 3, 32, 32)
+    made = bank()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = made(sharp, levels)
+    assert torch.equal(found, made(sharp, levels))
