@@ -37,7 +37,7 @@ from torch import nn
 from defocusfix.evaluation.protocols import Restore, Restored, untouched
 from defocusfix.network_spec import NetworkSpec
 from defocusfix.networks.build import build_network
-from defocusfix.networks.deblurrer import as_deblurrer
+from defocusfix.networks.deblurrer import as_deblurrer, crop_multiple
 from defocusfix.networks.reblur import ReblurConfig
 from defocusfix.pairs.crops import PairSettings
 from defocusfix.registration.warp import FloatImage
@@ -208,7 +208,7 @@ def trained(config: Config) -> tuple[nn.Module, NetworkSpec, dict[str, float]]:
 def restorer(network: nn.Module) -> Restore:
     """`network` as something that takes a photo of any size."""
     deblurrer = as_deblurrer(network)
-    multiple = deblurrer.size_multiple * 2 ** (deblurrer.levels - 1)
+    multiple = crop_multiple(deblurrer)
 
     @torch.no_grad()
     def restore(image: FloatImage) -> Restored:
@@ -216,8 +216,11 @@ def restorer(network: nn.Module) -> Restore:
         down, right = (-side % multiple for side in (height, width))
         wide = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REFLECT_101)
         batch = torch.from_numpy(np.ascontiguousarray(wide.transpose(2, 0, 1)))[None]
-        found, radius = (view[..., :height, :width] for view in deblurrer.deblur(batch))
-        return Restored(found[0].clamp(0, 1).permute(1, 2, 0).numpy(), radius[0, 0].numpy())
+        found = deblurrer.deblur(batch)
+        restored = found.restored[0, :, :height, :width].clamp(0, 1).permute(1, 2, 0).numpy()
+        if deblurrer.believes_in != "radius" or found.belief is None:
+            return Restored(restored)
+        return Restored(restored, found.belief[0, 0, :height, :width].numpy())
 
     return restore
 

@@ -1,33 +1,34 @@
-"""Deblurring networks that are told the blur: what reblurring-guided training trains.
+"""Networks as the recipes for pairs of photos train them: a whole photo in, a restored one out.
 
-Each restores a photo and says what it believes of the blur; the training compares the belief with
-the kernels of the reblurring module (arXiv 2409.17792; IJCV 2025).
+Some say what they believe of the blur, which reblurring-guided training compares with the kernels
+of its reblurring module (arXiv 2409.17792; IJCV 2025):
 
 - `SeededDeblurrer`: estimator, fusion and a backbone of one pass, U-Net or Restormer;
 - `SeededFocusNet`: estimator and fusion around FocusNet, at each of its levels;
 - `RadiusDeblurrer`: FocusNet as it is, whose belief is the radius of its map branch: the variant
   in which one number per pixel takes the place of 35 seeds.
+
+`PlainDeblurrer` is any other network of one pass; it says nothing of the blur.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from defocusfix.network_spec import USUAL_OVERLAP
 from defocusfix.networks.defocus_estimator import FUSED_CHANNELS, DefocusEstimator, Fusion
+from defocusfix.networks.described import described
 from defocusfix.networks.focusnet import FocusNet, focusnet_s
 from defocusfix.networks.pyramid import image_pyramid, nothing_known, restore_levels
 from defocusfix.networks.radial_kernels import RadialKernels
 from defocusfix.networks.restormer import Restormer
 from defocusfix.networks.unet import UNet
 
-FOCUSNET_LEVELS = 3
-FOCUSNET_SIZE_MULTIPLE = 16
-FOCUSNET_HALO = 80  # as benchmarks/halo.py measures on the bundled weights
 ESTIMATOR_HALO = 8
 SMALL_UNET_WIDTHS = (8, 16, 32, 64, 128)  # an eighth of the paper's, for a processor
 
@@ -37,14 +38,17 @@ class Deblurred(NamedTuple):
 
     restored: Tensor
     """(B, 3, H, W), unclamped."""
-    belief: Tensor
-    """Of the blur: seeds (B, 35, H, W), unbounded, or radius (B, 1, H, W) >= 0 in pixels."""
+    belief: Tensor | None
+    """Of the blur: seeds (B, 35, H, W), unbounded, or radius (B, 1, H, W) >= 0 in pixels; None
+    from a network that believes in nothing."""
+    coarser: tuple[Tensor, ...] = ()
+    """What it made of the photo at half its size, at a quarter, ..., where it works so."""
 
 
 class Deblurrer(Protocol):
-    """What a recipe trains by its belief."""
+    """How recipes talk to a network, whatever it is."""
 
-    believes_in: ClassVar[Literal["seeds", "radius"]]
+    believes_in: ClassVar[Literal["seeds", "radius", "nothing"]]
 
     @property
     def levels(self) -> int:
@@ -75,8 +79,9 @@ class SeededDeblurrer(nn.Module):
     seeds stand for alike: a rough map.
     """
 
-    believes_in: ClassVar[Literal["seeds", "radius"]] = "seeds"
+    believes_in: ClassVar[Literal["seeds", "radius", "nothing"]] = "seeds"
     levels = 1
+    outputs = ("restored", "radius_px")
 
     def __init__(
         self,
@@ -93,20 +98,18 @@ class SeededDeblurrer(nn.Module):
         self.is_residual = is_residual
         self.size_multiple = backbone.size_multiple
         self.halo = backbone.halo + ESTIMATOR_HALO
+        self.tile: int = getattr(backbone, "tile", 0)
+        self.overlap: int = getattr(backbone, "overlap", USUAL_OVERLAP)
         self._kernels = RadialKernels()
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        restored, seeds = self.deblur(image)
-        return restored, self._kernels.radius_px(seeds)
+        seeds = self.estimator(image)  # (B, 35, H, W)
+        return self._restore(image, seeds), self._kernels.radius_px(seeds)
 
     def deblur(self, image: Tensor, seed_factor: float = 1.0) -> Deblurred:
         """Restore `image`; see `Deblurrer.deblur`."""
         seeds = self.estimator(image)  # (B, 35, H, W)
-        fused = self.fusion(image, seed_factor * seeds)  # (B, 3 or 38, H, W)
-        restored = self.backbone(fused)
-        if self.is_residual:
-            restored = image + (restored - fused)
-        return Deblurred(restored, seeds)
+        return Deblurred(self._restore(image, seed_factor * seeds), seeds)
 
     def load_backbone(self, weights: Mapping[str, Tensor]) -> None:
         """Start from a backbone that was trained on photos alone.
@@ -123,6 +126,11 @@ class SeededDeblurrer(nn.Module):
             widened[first] = torch.cat([2 * weights[first].to(blind), blind], dim=1)
         self.backbone.load_state_dict(widened)
 
+    def _restore(self, image: Tensor, seeds: Tensor) -> Tensor:
+        fused = self.fusion(image, seeds)  # (B, 3 or 38, H, W)
+        restored = self.backbone(fused)
+        return image + (restored - fused) if self.is_residual else restored
+
 
 class SeededFocusNet(nn.Module):
     """FocusNet that reads the fusion of the photo and its seeds, at each level.
@@ -132,10 +140,11 @@ class SeededFocusNet(nn.Module):
     is in focus still comes out exactly as it went in.
     """
 
-    believes_in: ClassVar[Literal["seeds", "radius"]] = "seeds"
-    size_multiple = FOCUSNET_SIZE_MULTIPLE
-    halo = FOCUSNET_HALO + FOCUSNET_SIZE_MULTIPLE
-    levels = FOCUSNET_LEVELS
+    believes_in: ClassVar[Literal["seeds", "radius", "nothing"]] = "seeds"
+    size_multiple = FocusNet.size_multiple
+    halo = FocusNet.halo + FocusNet.size_multiple
+    levels = FocusNet.levels
+    outputs = FocusNet.outputs
 
     def __init__(self, network: FocusNet, estimator: DefocusEstimator, fusion: Fusion) -> None:
         super().__init__()
@@ -149,12 +158,14 @@ class SeededFocusNet(nn.Module):
     def deblur(self, image: Tensor, seed_factor: float = 1.0) -> Deblurred:
         """Restore `image`; see `Deblurrer.deblur`. The belief is that of the full size."""
         coarse: Tensor | None = None
+        found: list[Tensor] = []
         for view in reversed(image_pyramid(image, self.levels)):
             seeds = self.estimator(view)  # (B, 35, h, w)
             below = nothing_known(view) if coarse is None else coarse
             restored, radius = self._restore(view, below, seed_factor * seeds)
             coarse = torch.cat([restored, radius], dim=1)
-        return Deblurred(restored, seeds)
+            found.insert(0, restored)
+        return Deblurred(restored, seeds, tuple(found[1:]))
 
     def load_backbone(self, weights: Mapping[str, Tensor]) -> None:
         """Start from a FocusNet trained on photos alone; raises RuntimeError if they do not fit."""
@@ -176,27 +187,60 @@ class RadiusDeblurrer:
     The radius enters FocusNet's trunk detached: only its own loss teaches the map branch.
     """
 
-    believes_in: ClassVar[Literal["seeds", "radius"]] = "radius"
-    size_multiple = FOCUSNET_SIZE_MULTIPLE
-    halo = FOCUSNET_HALO
-    levels = FOCUSNET_LEVELS
+    believes_in: ClassVar[Literal["seeds", "radius", "nothing"]] = "radius"
+    size_multiple = FocusNet.size_multiple
+    halo = FocusNet.halo
+    levels = FocusNet.levels
 
     def __init__(self, network: FocusNet) -> None:
         self.network = network
 
     def deblur(self, image: Tensor, seed_factor: float = 1.0) -> Deblurred:
         """Restore `image`; see `Deblurrer.deblur`. There are no seeds for `seed_factor`."""
-        restored, radius = restore_levels(self.network, image, self.levels)[0]
-        return Deblurred(restored, radius)
+        (restored, radius), *coarser = restore_levels(self.network, image, self.levels)
+        return Deblurred(restored, radius, tuple(image for image, _ in coarser))
+
+
+class PlainDeblurrer:
+    """A network of one pass as a recipe sees it; the weights that are trained are its own.
+
+    A network with a method `estimates(image)`, as one that restores coarse to fine and gives the
+    list of what it found at each size, the full one last, is asked that instead of its forward.
+    """
+
+    believes_in: ClassVar[Literal["seeds", "radius", "nothing"]] = "nothing"
+    levels = 1
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        facts = described(network, "network")
+        self.size_multiple = facts.size_multiple
+        self.halo = facts.halo
+        self._black, white = facts.value_range
+        self._span = white - self._black
+
+    def deblur(self, image: Tensor, seed_factor: float = 1.0) -> Deblurred:
+        """Restore `image`; see `Deblurrer.deblur`. There are no seeds for `seed_factor`."""
+        wanted = image * self._span + self._black
+        estimates: Callable[[Tensor], list[Tensor]] | None
+        estimates = getattr(self.network, "estimates", None)
+        found = [self.network(wanted)] if estimates is None else estimates(wanted)
+        restored, *coarser = ((view - self._black) / self._span for view in reversed(found))
+        return Deblurred(restored, None, tuple(coarser))
 
 
 def as_deblurrer(network: nn.Module) -> Deblurrer:
-    """How reblurring-guided training talks to `network`. Raises TypeError for one it cannot."""
+    """How recipes for pairs of photos talk to `network`."""
     if isinstance(network, SeededDeblurrer | SeededFocusNet):
         return network
     if isinstance(network, FocusNet):
         return RadiusDeblurrer(network)
-    raise TypeError(f"{type(network).__name__} says nothing of the blur; take its seeded form")
+    return PlainDeblurrer(network)
+
+
+def crop_multiple(deblurrer: Deblurrer) -> int:
+    """What the sides of a whole photo must be a multiple of."""
+    return deblurrer.size_multiple * 2 ** (deblurrer.levels - 1)
 
 
 def seeded_unet() -> SeededDeblurrer:

@@ -84,6 +84,11 @@ class MapBranch(nn.Module):
 class FocusNet(nn.Module):
     """Map branch, gate and restoring trunk; see the description of this file."""
 
+    size_multiple = 16
+    halo = 80  # as benchmarks/halo.py measures on the bundled weights
+    levels = 3
+    outputs = ("restored", "radius_px")
+
     def __init__(
         self,
         *,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from defocusfix.evaluation.pairs import ALIGNMENTS, PairCase, mean_score, pair_case, score_pair
-from defocusfix.networks.deblurrer import as_deblurrer
+from defocusfix.networks.deblurrer import as_deblurrer, crop_multiple
 from defocusfix.registration.warp import FloatImage
 from defocusfix.training.pair_data import PairSource
 from defocusfix.training.recipe import Validation
@@ -42,7 +42,7 @@ def pair_validation(source: PairSource) -> Callable[[nn.Module], Validation]:
             restored = deblurrer.deblur(batch).restored[0].clamp(0, 1)
             return restored.permute(1, 2, 0).cpu().numpy()
 
-        looked_at = cases(deblurrer.size_multiple * 2 ** (deblurrer.levels - 1))
+        looked_at = cases(crop_multiple(deblurrer))
         outputs = [restore(case.image) for case in looked_at]
         found = [s for c, o in zip(looked_at, outputs, strict=True) for s in score_pair(c, o)]
         untouched = [s for case in looked_at for s in score_pair(case, case.image)]

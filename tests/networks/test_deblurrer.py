@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
-from defocusfix.network_spec import NetworkSpec
+from defocusfix.network_spec import USUAL_OVERLAP
 from defocusfix.networks.build import build_network
 from defocusfix.networks.deblurrer import (
     Deblurrer,
@@ -19,6 +21,7 @@ from defocusfix.networks.deblurrer import (
     seeded_unet,
 )
 from defocusfix.networks.defocus_estimator import FUSED_CHANNELS, DefocusEstimator, Fusion
+from defocusfix.networks.described import described
 from defocusfix.networks.focusnet import FocusNet
 from defocusfix.networks.pyramid import nothing_known, restore_levels
 from defocusfix.networks.reblur import ReblurConfig, ReblurModule
@@ -88,7 +91,11 @@ def test_the_papers_deblurrers_have_their_documented_parameters(build, backbone,
 def test_every_deblurrer_restores_and_says_what_it_believes(kind: str):
     deblurrer = deblurrers()[kind]
     side = deblurrer.size_multiple * 2 ** (deblurrer.levels - 1)
-    restored, belief = deblurrer.deblur(picture(side, 2 * side))
+    restored, belief, coarser = deblurrer.deblur(picture(side, 2 * side))
+    assert len(coarser) == deblurrer.levels - 1
+    assert [view.shape[2:] for view in coarser] == [
+        (side >> n, 2 * side >> n) for n in range(1, deblurrer.levels)
+    ]
     assert restored.shape == (1, 3, side, 2 * side)
     channels = {"seeds": 35, "radius": 1}[deblurrer.believes_in]
     assert belief.shape == (1, channels, side, 2 * side)
@@ -153,7 +160,7 @@ def test_a_seeded_focusnet_leaves_alone_what_its_map_calls_sharp():
     network, image = seeded("focusnet", keeps_image=False), picture(64, 64)
     with torch.no_grad():
         network.network.map.tail.bias.fill_(-50.0)
-        restored, belief = network.deblur(image)
+        restored, belief, _ = network.deblur(image)
     assert torch.equal(restored, image)
     assert belief.shape == (1, 35, 64, 64)
 
@@ -176,19 +183,53 @@ def test_focusnet_believes_in_the_radius_of_its_map_and_learns_it_from_the_kerne
     network, image = focusnet(), picture(64, 64)
     deblurrer = as_deblurrer(network)
     assert isinstance(deblurrer, RadiusDeblurrer)
-    restored, belief = deblurrer.deblur(image)
-    expected = restore_levels(network, image, 3)[0]
-    assert torch.equal(restored, expected[0])
-    assert torch.equal(belief, expected[1])
+    restored, belief, coarser = deblurrer.deblur(image)
+    expected = restore_levels(network, image, 3)
+    assert torch.equal(restored, expected[0][0])
+    assert torch.equal(belief, expected[0][1])
+    assert all(map(torch.equal, coarser, [expected[1][0], expected[2][0]]))
     reblur = ReblurModule(ReblurConfig(width=8))
     truth = reblur.radius_px(reblur(restored, image)).detach()
     (belief - truth).abs().mean().backward()
     assert all(p.grad is not None for p in network.map.parameters())
 
 
-def test_a_network_without_a_belief_is_refused():
-    with pytest.raises(TypeError, match="UNet"):
-        as_deblurrer(unet())
+def test_any_other_network_restores_and_believes_in_nothing():
+    network, image = unet().eval(), picture(16, 32)
+    deblurrer = as_deblurrer(network)
+    assert deblurrer.believes_in == "nothing"
+    assert deblurrer.deblur(image).belief is None
+    assert torch.equal(deblurrer.deblur(image).restored, network(image))
+
+
+class CoarseToFine(nn.Module):
+    """Black is -1 and white 1; the photo is darkened, at a quarter, a half and in full."""
+
+    size_multiple, halo = 4, 0
+    value_range = (-1.0, 1.0)
+
+    def estimates(self, image: torch.Tensor) -> list[torch.Tensor]:
+        return [0.5 * (F.avg_pool2d(image, n) + 1) - 1 for n in (4, 2, 1)]
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.estimates(image)[-1].clamp(-1, 1)
+
+
+def test_a_network_gets_its_own_range_of_values_and_may_estimate_coarse_to_fine():
+    image = picture(16, 32)
+    restored, _, coarser = as_deblurrer(CoarseToFine()).deblur(image)
+    torch.testing.assert_close(restored, image / 2)
+    for found, factor in zip(coarser, (2, 4), strict=True):
+        torch.testing.assert_close(found, F.avg_pool2d(image, factor) / 2)
+
+
+def test_a_network_describes_what_it_needs():
+    spec = described(CoarseToFine(), "coarse", licence="MIT")
+    assert (spec.value_range, spec.size_multiple, spec.levels) == ((-1.0, 1.0), 4, 1)
+    assert (spec.outputs, spec.licence, spec.overlap) == (("restored",), "MIT", USUAL_OVERLAP)
+    assert described(focusnet(), "f").inputs == ("image", "coarse")
+    tiled = described(seeded("restormer"), "r")
+    assert (tiled.tile, tiled.overlap) == (Restormer.tile, Restormer.overlap)
 
 
 def test_deblurrers_are_built_by_name():
@@ -201,14 +242,7 @@ def test_deblurrers_are_built_by_name():
 @pytest.mark.parametrize("kind", ["unet", "restormer"])
 def test_a_seeded_network_exports_and_agrees_with_torch(kind: str, tmp_path: Path):
     network = seeded(kind, keeps_image=False)
-    spec = NetworkSpec(
-        name=kind,
-        architecture=kind,
-        size_multiple=network.size_multiple,
-        halo=network.halo,
-        levels=network.levels,
-    )
-    exported = export_onnx(network, spec, tmp_path / "network.onnx")
+    exported = export_onnx(network, described(network, kind), tmp_path / "network.onnx")
     assert all(parity.engine <= PARITY_LIMIT for parity in exported.parities)
 
 

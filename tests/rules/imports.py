@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"photo", "registration", "optics", "figures", "pairs", "errors"},
     "restoration": {"photo", "engines", "catalogue", "bundled", "network_spec", "errors"},
     "training": {
+        "catalogue",
         "networks",
         "rendering",
         "registration",

@@ -19,11 +19,16 @@ from pathlib import Path
 from torch import nn
 
 from defocusfix.errors import ModelError, UsageError
-from defocusfix.network_spec import WRITTEN_IF_UNUSUAL, NetworkSpec
 from defocusfix.networks.build import build_network
-from defocusfix.networks.deblurrer import Deblurrer, SeededDeblurrer, SeededFocusNet, as_deblurrer
+from defocusfix.networks.deblurrer import (
+    Deblurrer,
+    SeededDeblurrer,
+    SeededFocusNet,
+    as_deblurrer,
+    crop_multiple,
+)
+from defocusfix.networks.described import described
 from defocusfix.networks.reblur import FreeKernelReblur, ReblurModule
-from defocusfix.networks.restormer import Restormer
 from defocusfix.pairs.find import PairFiles, find_pairs
 from defocusfix.pairs.layouts import LAYOUTS, pairs_of_layout
 from defocusfix.registration.flow import dis_flow
@@ -73,22 +78,13 @@ def build(config: Config) -> Recipe:
         # As they were taken: the scores say by which alignment they come about.
         as_taken = replace(config.data, alignment="none", matches_exposure=False)
         validate = pair_validation(PairSource(looked_at, as_taken, config.seed))
-    tile, overlap = _tiling(network)
     return Recipe(
         name="reblur-guided",
         modules=modules,
         stages=tuple(stages),
         inference="deblurrer",
-        spec=NetworkSpec(
-            name=config.network,
-            architecture=config.network,
-            size_multiple=deblurrer.size_multiple,
-            halo=deblurrer.halo,
-            levels=deblurrer.levels,
-            licence=config.licence,
-            training_data=config.training_data,
-            tile=tile,
-            overlap=overlap,
+        spec=described(
+            network, config.network, licence=config.licence, training_data=config.training_data
         ),
         validate=validate,
         optimisers={"reblur": OptimiserConfig(learning_rate=config.reblur_rate)} if reblur else {},
@@ -105,29 +101,20 @@ def _flow_method(config: DeformationConfig) -> FlowMethod:
 
 
 def _deblurrer(config: Config, network: nn.Module) -> Deblurrer:
-    try:
-        deblurrer = as_deblurrer(network)
-    except TypeError as error:
+    deblurrer = as_deblurrer(network)
+    if deblurrer.believes_in == "nothing" and config.map_weight > 0:
         raise UsageError(
-            f"the reblur-guided recipe cannot train {config.network!r}",
-            why=str(error),
-            fix=f"--set recipe.network=seeded-{config.network}",
-        ) from error
-    multiple = deblurrer.size_multiple * 2 ** (deblurrer.levels - 1)
+            f"{config.network!r} says nothing of the blur, so its map cannot be trained",
+            why=f"recipe.map_weight = {config.map_weight:g}",
+            fix=f"--set recipe.network=seeded-{config.network}, or --set recipe.map_weight=0",
+        )
+    multiple = crop_multiple(deblurrer)
     if config.data.crop_px % multiple:
         raise UsageError(
             f"recipe.data.crop_px = {config.data.crop_px} does not fit {config.network}",
             why=f"its crops are multiples of {multiple} px",
         )
     return deblurrer
-
-
-def _tiling(network: nn.Module) -> tuple[int, int]:
-    """Tile and overlap that suit a network; see NetworkSpec."""
-    backbone = network.backbone if isinstance(network, SeededDeblurrer) else network
-    if isinstance(backbone, Restormer):
-        return backbone.tile, backbone.overlap
-    return WRITTEN_IF_UNUSUAL["tile"], WRITTEN_IF_UNUSUAL["overlap"]
 
 
 def _load(network: nn.Module, name: str, path: Path) -> None:

@@ -73,7 +73,7 @@ class Config:
     """Licence that the weights carry; that of the data and of `start_from` decides."""
     network: str = "focusnet-s"
     """seeded-unet, seeded-restormer, seeded-focusnet-s, or focusnet-s, whose own radius map takes
-    the place of the seeds; see networks/build.py."""
+    the place of the seeds; with map_weight = 0 any other too; see networks/build.py."""
     start_from: Path | None = None
     """Weights (.safetensors) of the network, or of its backbone alone, to go on from."""
     trains: tuple[str, ...] = ()

@@ -138,7 +138,7 @@ def full_stage(
     shown = {"flow_px": 0.0, "trusted_share": 0.0}
 
     def forward(batch: Tensors, progress: Progress) -> Tensors:
-        restored, belief = deblurrer.deblur(batch["blurred"])
+        restored, belief, *_ = deblurrer.deblur(batch["blurred"])
         ways = both_ways(flow, restored, batch["all_in_focus"], deformation.mask)
         outputs = {
             "restored": restored,
@@ -150,7 +150,7 @@ def full_stage(
         if reblur is not None:
             found = reblur(restored, batch["blurred"])
             outputs["reblurred"] = _image(found)
-            if isinstance(reblur, ReblurModule):
+            if isinstance(reblur, ReblurModule) and belief is not None:
                 outputs |= {"belief": belief, "truth": _truth(config, deblurrer, reblur, found)}
         return outputs
 

@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from defocusfix.errors import UsageError
 from defocusfix.evaluation.protocols import Restored
 from defocusfix.evaluation.rendered import score_rendered, summarise
-from defocusfix.network_spec import NetworkSpec
 from defocusfix.networks.build import build_network
-from defocusfix.networks.deblurrer import FOCUSNET_HALO
+from defocusfix.networks.described import described
 from defocusfix.networks.focusnet import FocusNet
 from defocusfix.networks.pyramid import image_pyramid, nothing_known, restore_levels
 from defocusfix.pairs.rendered import RenderedSet
@@ -42,8 +41,8 @@ from defocusfix.training.recipe import (
 from defocusfix.training.schedule import cosine
 from defocusfix.training.weights import read_weights
 
-LEVELS = 3
-GRID = 16  # windows start on the network's size multiple
+LEVELS = FocusNet.levels
+GRID = FocusNet.size_multiple  # on which windows start
 VALIDATION_PAIRS, VALIDATION_PICTURES = 64, 12
 
 
@@ -176,14 +175,8 @@ def build(config: Config) -> Recipe:
         modules={"network": network, "map": network.map},
         stages=tuple(stage for stage, steps in wanted if steps),
         inference="network",
-        spec=NetworkSpec(
-            name=config.network,
-            architecture=config.network,
-            size_multiple=GRID,
-            halo=FOCUSNET_HALO,
-            levels=LEVELS,
-            licence="Apache-2.0",
-            training_data=config.training_data,
+        spec=described(
+            network, config.network, licence="Apache-2.0", training_data=config.training_data
         ),
         validate=validate,
         optimisers={
