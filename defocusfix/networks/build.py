@@ -12,11 +12,14 @@ from defocusfix.networks.deblurrer import (
     seeded_unet,
     seeded_unet_small,
 )
+from defocusfix.networks.defocusgan import DefocusGenerator, defocusgan_small
 from defocusfix.networks.focusnet import focusnet_s
 from defocusfix.networks.restormer import Restormer
 from defocusfix.networks.unet import UNet
 
 BUILDERS: dict[str, Callable[[], nn.Module]] = {
+    "defocusgan": DefocusGenerator,
+    "defocusgan-small": defocusgan_small,
     "focusnet-s": focusnet_s,
     "restormer": Restormer,
     "seeded-focusnet-s": seeded_focusnet_s,
