@@ -42,9 +42,9 @@ class DefocusGenerator(nn.Module):
     """
 
     size_multiple = 16
-    halo = 64
-    tile = 512
-    overlap = 64
+    halo = 48
+    tile = 768
+    overlap = 32
 
     def __init__(
         self, *, width: int = 64, blocks: tuple[int, int, int, int] = (0, 1, 2, 3)

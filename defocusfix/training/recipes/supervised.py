@@ -19,12 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from defocusfix.errors import UsageError
-from defocusfix.evaluation.protocols import Restored
-from defocusfix.evaluation.rendered import score_rendered, summarise
 from defocusfix.networks.build import build_network
 from defocusfix.networks.described import described
 from defocusfix.networks.focusnet import FocusNet
-from defocusfix.networks.pyramid import image_pyramid, nothing_known, restore_levels
+from defocusfix.networks.pyramid import image_pyramid, nothing_known
 from defocusfix.pairs.rendered import RenderedSet
 from defocusfix.training.data import CropSource
 from defocusfix.training.live import LiveSource
@@ -36,14 +34,13 @@ from defocusfix.training.recipe import (
     Stage,
     Tensors,
     Turn,
-    Validation,
 )
+from defocusfix.training.rendered_validation import rendered_validation
 from defocusfix.training.schedule import cosine
 from defocusfix.training.weights import read_weights
 
 LEVELS = FocusNet.levels
 GRID = FocusNet.size_multiple  # on which windows start
-VALIDATION_PAIRS, VALIDATION_PICTURES = 64, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +166,7 @@ def build(config: Config) -> Recipe:
     wanted = ((map_stage, config.map_steps), (joint_stage, config.steps))
     validate = None
     if config.validation is not None:
-        validate = _validation(RenderedSet(config.validation))
+        validate = rendered_validation(RenderedSet(config.validation))
     return Recipe(
         name="supervised",
         modules={"network": network, "map": network.map},
@@ -282,38 +279,3 @@ def _jittered(radius: Tensor) -> Tensor:
 
 def _cut(values: Tensor, top: int, left: int, side: int) -> Tensor:
     return values[:, :, top : top + side, left : left + side]
-
-
-def _validation(rendered: RenderedSet) -> Callable[[nn.Module], Validation]:
-    """The scores of `defocusfix evaluate --rendered` on the first pairs, and some to look at."""
-    pairs = [rendered[k] for k in range(min(VALIDATION_PAIRS, len(rendered)))]
-
-    def validate(network: nn.Module) -> Validation:
-        device = next(network.parameters()).device
-        outputs: list[np.ndarray] = []
-
-        def restore(image: np.ndarray) -> Restored:
-            batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)
-            with torch.no_grad():
-                restored, radius = restore_levels(network, batch, LEVELS)[0]
-            outputs.append(restored[0].permute(1, 2, 0).cpu().numpy().clip(0, 1))
-            return Restored(outputs[-1], radius[0, 0].cpu().numpy())
-
-        summary = summarise(score_rendered(restore, pairs), "all")
-        metrics = {f"gain_{band}": gain for band, gain in summary.gains_db.items()}
-        metrics["kept_db"] = summary.kept_db
-        metrics["radius_mae_px"] = summary.map_error_px
-        metrics["radius_relative_error"] = summary.map_relative_error
-        shown = zip(pairs[:VALIDATION_PICTURES], outputs, strict=False)
-        return Validation(
-            metrics,
-            score=float(np.mean(list(summary.gains_db.values()))),
-            pictures={
-                f"pair_{k:02d}": np.hstack(
-                    [blurred, np.round(output * 255).astype(np.uint8), sharp]
-                )
-                for k, ((blurred, sharp, _), output) in enumerate(shown)
-            },
-        )
-
-    return validate
