@@ -94,7 +94,7 @@ def one_pair(
 ) -> Pair:
     """Pair `number` of a seed; the scene is the same whatever the movements."""
     rng = np.random.default_rng((seed, number))
-    scene = _scene(rng, library, size + 2 * RIM_PX)
+    scene = bounded_scene(rng, library, size + 2 * RIM_PX)
     noise = int(rng.integers(2**63))
     still = _rendered(scene, noise)
     inner = slice(RIM_PX, RIM_PX + size)
@@ -142,21 +142,28 @@ def write_pairs(
     (folder / "finished").touch()
 
 
-def _scene(rng: np.random.Generator, library: PhotoLibrary | None, size: int) -> Scene:
-    """A scene as the renderer draws them, its radii brought below LARGEST_RADIUS_PX."""
+def bounded_scene(
+    rng: np.random.Generator,
+    library: PhotoLibrary | None,
+    size: int,
+    *,
+    lens: LensBlur = LENS,
+    largest_px: float = LARGEST_RADIUS_PX,
+) -> Scene:
+    """A scene as the renderer draws them, its radii brought below `largest_px`, through a lens."""
     while True:
         scene = random_scene(rng, library, size)
         largest = max(float(np.abs(layer.radius_px).max()) for layer in scene.layers)
         if largest >= SMALLEST_RADIUS_PX:
             break
-    share = min(1.0, LARGEST_RADIUS_PX / largest)
+    share = min(1.0, largest_px / largest)
     layers = [replace(layer, radius_px=layer.radius_px * share) for layer in scene.layers]
-    return replace(scene, layers=tuple(_through_lens(layer, scene.margin) for layer in layers))
+    return replace(scene, layers=tuple(_through(lens, layer, scene.margin) for layer in layers))
 
 
-def _through_lens(layer: Layer, margin: int) -> Layer:
+def _through(lens: LensBlur, layer: Layer, margin: int) -> Layer:
     low, high = float(layer.radius_px.min()), float(layer.radius_px.max())
-    return replace(layer, spread=LENS.spread(low, high, reach_px=margin))
+    return replace(layer, spread=lens.spread(low, high, reach_px=margin))
 
 
 def _moved(

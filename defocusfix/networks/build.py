@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from defocusfix.networks.blur_map import BlurMap, blur_map_small
 from defocusfix.networks.deblurrer import (
     seeded_focusnet_s,
     seeded_restormer,
@@ -18,6 +19,8 @@ from defocusfix.networks.restormer import Restormer
 from defocusfix.networks.unet import UNet
 
 BUILDERS: dict[str, Callable[[], nn.Module]] = {
+    "blur-map": BlurMap,
+    "blur-map-small": blur_map_small,
     "defocusgan": DefocusGenerator,
     "defocusgan-small": defocusgan_small,
     "focusnet-s": focusnet_s,

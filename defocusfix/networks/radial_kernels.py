@@ -94,7 +94,7 @@ class RadialKernels(nn.Module):
         spread = torch.cat([share * mass for share, mass in masses], dim=1)  # (B, 87, H, W)
         coefficients = F.conv2d(spread, self.spreading)  # (B, 31, H, W)
         B, C, H, W = image.shape
-        wide = _extended(image, REACHES[-1], self.padding).flatten(0, 1).unsqueeze(1)
+        wide = extended(image, REACHES[-1], self.padding).flatten(0, 1).unsqueeze(1)
         means = F.conv2d(wide, self.filters).view(B, C, -1, H, W)  # (B, C, 31, H, W)
         return weights[:, :1] * image + (means * coefficients.unsqueeze(1)).sum(dim=2)
 
@@ -140,11 +140,15 @@ def apply_kernels(image: Tensor, kernels: Tensor, padding: Padding = "reflect") 
     """
     B, C, H, W = image.shape
     size = math.isqrt(kernels.shape[1])
-    copies = F.unfold(_extended(image, size // 2, padding), size)  # (B, C * K * K, H * W)
+    copies = F.unfold(extended(image, size // 2, padding), size)  # (B, C * K * K, H * W)
     return (copies.view(B, C, -1, H, W) * kernels.unsqueeze(1)).sum(dim=2)
 
 
-def _extended(image: Tensor, margin: int, padding: Padding) -> Tensor:
+def extended(image: Tensor, margin: int, padding: Padding) -> Tensor:
+    """`image` (B, C, H, W) gone on by `margin` px beyond each border.
+
+    Raises ValueError where it is too small to be mirrored.
+    """
     if padding == "zeros":
         return F.pad(image, (margin,) * 4)
     if padding == "reflect" and min(image.shape[-2:]) <= margin:

@@ -46,6 +46,17 @@ def log_error(prediction: Tensor, target: Tensor) -> Tensor:
     return torch.log(errors + LOG_ERROR_FLOOR).mean()
 
 
+def total_variation(values: Tensor) -> Tensor:
+    """Sum of absolute differences between neighbours, down and across, for each value there is.
+
+    values: (B, C, H, W). The published sum is this times B * C * H * W; so it does not depend on
+    the size of crops and batches. Source: Rudin, Osher and Fatemi (1992), anisotropic form.
+    """
+    values = values.float()
+    down, across = values.diff(dim=2).abs().sum(), values.diff(dim=3).abs().sum()
+    return (down + across) / values.numel()
+
+
 def _refuse_broadcasting(prediction: Tensor, target: Tensor) -> None:
     if prediction.shape != target.shape:
         raise ValueError(f"shapes differ: {tuple(prediction.shape)} and {tuple(target.shape)}")

@@ -28,9 +28,9 @@ class PairSource(PairCrops):
         first = step * batch_size + rank * share
         samples = [self.sample(k) for k in range(first, first + share)]
         blurred, sharp = zip(*samples, strict=True)
-        return {"blurred": _as_batch(blurred), "all_in_focus": _as_batch(sharp)}
+        return {"blurred": as_batch(blurred), "all_in_focus": as_batch(sharp)}
 
 
-def _as_batch(images: Sequence[FloatImage]) -> Tensor:
+def as_batch(images: Sequence[FloatImage]) -> Tensor:
     """B images (H, W, 3) -> (B, 3, H, W), laid out channels last."""
     return torch.from_numpy(np.ascontiguousarray(np.stack(images))).permute(0, 3, 1, 2)

@@ -29,10 +29,9 @@ from defocusfix.networks.deblurrer import (
 )
 from defocusfix.networks.described import described
 from defocusfix.networks.reblur import FreeKernelReblur, ReblurModule
-from defocusfix.pairs.find import PairFiles, find_pairs
-from defocusfix.pairs.layouts import LAYOUTS, pairs_of_layout
 from defocusfix.registration.flow import dis_flow
 from defocusfix.training.deformation import CpuFlow, FlowMethod, RaftFlow, SmoothFlow, no_flow
+from defocusfix.training.pair_choice import chosen_pairs
 from defocusfix.training.pair_data import PairSource
 from defocusfix.training.pair_validation import pair_validation
 from defocusfix.training.recipe import OptimiserConfig, Recipe
@@ -62,7 +61,15 @@ def build(config: Config) -> Recipe:
         modules |= {"estimator": network.estimator, "fusion": network.fusion}
         warmed = ("estimator", "fusion")
 
-    learnt, looked_at = _pairs(config)
+    learnt, looked_at = chosen_pairs(
+        blurry=config.blurry,
+        sharp=config.sharp,
+        matching=config.matching,
+        data_set=config.data_set,
+        layout=config.layout,
+        held_out=config.held_out,
+        left_out=config.left_out,
+    )
     source = PairSource(learnt, config.data, config.seed)
     flow = _flow_method(config.deformation)
     stages = []
@@ -138,25 +145,3 @@ def _freeze_all_but(network: nn.Module, trains: tuple[str, ...]) -> None:
         )
     for name, part in parts.items():
         part.requires_grad_(name in trains)
-
-
-def _pairs(config: Config) -> tuple[list[PairFiles], list[PairFiles]]:
-    """Pairs to learn from, and pairs to look at in mid-training."""
-    looked_at: list[PairFiles] = []
-    if config.blurry is not None and config.sharp is not None:
-        found = list(find_pairs(config.blurry, config.sharp, config.matching).pairs)
-    else:
-        root = config.data_set or Path()
-        found = pairs_of_layout(root, config.layout, "train")
-        if "validation" in LAYOUTS[config.layout].folders and not config.held_out:
-            looked_at = pairs_of_layout(root, config.layout, "validation")
-    named = {"held_out": set(config.held_out), "left_out": set(config.left_out)}
-    for setting, names in named.items():
-        if unknown := sorted(names - {pair.name for pair in found}):
-            raise UsageError(
-                f"recipe.{setting} names {len(unknown)} pairs that are not there",
-                why=f"no pair is called {unknown[0]}",
-            )
-    looked_at += [pair for pair in found if pair.name in named["held_out"]]
-    unlearnt = named["held_out"] | named["left_out"]
-    return [pair for pair in found if pair.name not in unlearnt], looked_at
