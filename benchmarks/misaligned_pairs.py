@@ -43,8 +43,9 @@ from defocusfix.pairs.crops import PairSettings
 from defocusfix.registration.warp import FloatImage
 from defocusfix.training.config import TrainerConfig
 from defocusfix.training.console import RunConsole
+from defocusfix.training.guidance import DeformationConfig
 from defocusfix.training.recipes.reblur_guided import build
-from defocusfix.training.recipes.reblur_guided_config import Config, DeformationConfig
+from defocusfix.training.recipes.reblur_guided_config import Config
 from defocusfix.training.run_folder import RunFolder
 from defocusfix.training.trainer import Trainer
 from defocusfix.training.weights import read_weights, write_weights

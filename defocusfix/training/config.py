@@ -147,21 +147,28 @@ def read_preset(recipe_name: str, preset: str) -> Table:
     return _parsed(entry.read_text("utf-8"), entry.name)
 
 
-def settings_from(kind: type[Settings], table: Mapping[str, Any], where: str) -> Settings:
+def settings_from(
+    kind: type[Settings], table: Mapping[str, Any], where: str, over: Settings | None = None
+) -> Settings:
     """An instance of the dataclass `kind` from a table; missing keys keep their defaults.
 
-    where: dotted name of the table, for messages.
+    where: dotted name of the table, for messages. over: takes the place of the defaults; a table
+    in a table lies over what the outer one has in its place.
     Raises UsageError for unknown keys, missing ones without a default, and unfit values.
     """
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     _refuse_unknown(table, fields, where)
     hints = typing.get_type_hints(kind)
+    usual = {
+        name: _default(f) if over is None else getattr(over, name) for name, f in fields.items()
+    }
     values = {
-        name: _fit(value, hints[name], f"{where}.{name}" if where else name)
+        name: _fit(value, hints[name], f"{where}.{name}" if where else name, usual[name])
         for name, value in table.items()
     }
+    kept = {name: value for name, value in usual.items() if value is not dataclasses.MISSING}
     try:
-        return kind(**values)
+        return kind(**kept | values)
     except (TypeError, ValueError) as error:
         raise UsageError(f"the table [{where}] does not fit", why=str(error)) from error
 
@@ -192,8 +199,15 @@ def _apply_change(table: Table, change: str) -> None:
         table[key] = text.strip()
 
 
-def _fit(value: Any, hint: Any, where: str) -> Any:
-    """`value` as the type `hint`; raises UsageError where it cannot be one."""
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """What a field is without being told; MISSING where it has to be."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _fit(value: Any, hint: Any, where: str, usual: Any = None) -> Any:
+    """`value` as the type `hint`, over what it usually is; UsageError where it cannot be one."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         return _fit_one_of(value, arguments, where)
@@ -204,7 +218,8 @@ def _fit(value: Any, hint: Any, where: str) -> Any:
     if origin is tuple:
         return _fit_tuple(value, arguments, where)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-        return settings_from(typing.cast("type[Any]", hint), value, where)
+        over = usual if isinstance(usual, hint) else None  # type: ignore[arg-type]
+        return settings_from(typing.cast("type[Any]", hint), value, where, over)
     if hint is Path and isinstance(value, str):
         return Path(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):

@@ -9,6 +9,12 @@ CHARBONNIER_EPSILON = 1e-3  # Lai et al., LapSRN (2017): below it the loss is qu
 LOG_ERROR_FLOOR = 1e-5
 
 
+def l1(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error. prediction, target: the same shape, any."""
+    _refuse_broadcasting(prediction, target)
+    return (prediction.float() - target.float()).abs().mean()
+
+
 def charbonnier(prediction: Tensor, target: Tensor, epsilon: float = CHARBONNIER_EPSILON) -> Tensor:
     """Mean of sqrt(difference^2 + epsilon^2): absolute error with a smooth bottom.
 
@@ -55,6 +61,15 @@ def total_variation(values: Tensor) -> Tensor:
     values = values.float()
     down, across = values.diff(dim=2).abs().sum(), values.diff(dim=3).abs().sum()
     return (down + across) / values.numel()
+
+
+def radius_error(radius_px: Tensor, truth_px: Tensor) -> Tensor:
+    """Mean absolute error on a scale that is linear near zero and grows as the root beyond.
+
+    radius_px, truth_px: the same shape, any; 0 or more, in pixels.
+    """
+    _refuse_broadcasting(radius_px, truth_px)
+    return ((radius_px.float() + 0.5).sqrt() - (truth_px.float() + 0.5).sqrt()).abs().mean()
 
 
 def _refuse_broadcasting(prediction: Tensor, target: Tensor) -> None:

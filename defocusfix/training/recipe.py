@@ -72,6 +72,15 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Moves:
+    """What a step computes and moves, apart from the stage that it belongs to."""
+
+    forward: Callable[[Tensors, Progress], Tensors]
+    """As of `Stage`."""
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """A part of a run with one kind of data, one forward pass and fixed turns."""
 

@@ -1,4 +1,4 @@
-"""A look at a network in mid-training, by rendered pairs that it does not learn from."""
+"""A look at a network in mid-training, by rendered pairs whose truth is known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGEST_PAIRS, LARGEST_PICTURES = 64, 12
 def rendered_validation(rendered: RenderedSet) -> Callable[[nn.Module], Validation]:
     """The scores of `defocusfix evaluate --rendered` on the first pairs, and some to look at.
 
-    The network's score is the mean of its gains over the bands of blur.
+    The network's score is its mean gain over the bands of the blur radius.
     """
     pairs = [rendered[k] for k in range(min(LARGEST_PAIRS, len(rendered)))]
 
@@ -34,7 +34,7 @@ def rendered_validation(rendered: RenderedSet) -> Callable[[nn.Module], Validati
             with torch.no_grad():
                 restored, belief, *_ = deblurrer.deblur(batch)
             outputs.append(restored[0].permute(1, 2, 0).cpu().numpy().clip(0, 1))
-            if belief is None or deblurrer.believes_in != "radius":
+            if deblurrer.believes_in != "radius" or belief is None:
                 return Restored(outputs[-1])
             return Restored(outputs[-1], belief[0, 0].cpu().numpy())
 

@@ -22,6 +22,7 @@ from defocusfix.training.config import (
 @dataclass(frozen=True)
 class Inner:
     depth: int = 2
+    width: int = 3
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,20 @@ def _toy(monkeypatch):
 
 def resolve(*changes: str, table=None) -> RunConfig:
     return resolve_config("toy", table or {}, changes)
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner = Inner(depth=7, width=1)
+    again: Everything = Everything("n", inner=Inner(depth=9))
+
+
+def test_a_table_lies_over_what_stands_in_its_place_not_over_the_defaults_of_its_kind():
+    assert settings_from(Outer, {"inner": {"width": 4}}, "").inner == Inner(depth=7, width=4)
+    deeper = settings_from(Outer, {"again": {"inner": {"width": 4}}}, "").again
+    assert (deeper.name, deeper.inner) == ("n", Inner(depth=9, width=4))
+    with pytest.raises(UsageError, match="did you mean again"):
+        settings_from(Outer, {"again": {"inner": {"height": 4}}}, "")
 
 
 def test_changes_stand_over_the_file_and_the_file_over_defaults():

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from defocusfix.training.losses import charbonnier, log_error, spectral_l1
+from defocusfix.training.losses import charbonnier, l1, log_error, radius_error, spectral_l1
 from defocusfix.training.recipe import Progress
 from defocusfix.training.schedule import constant, cosine, halving, part_of, ramp
 
@@ -21,6 +21,21 @@ def test_charbonnier_is_absolute_error_away_from_zero_and_epsilon_at_zero():
     here = torch.zeros(2, 3, 4, 4)
     assert charbonnier(here + 0.5, here) == pytest.approx(0.5, abs=1e-5)
     assert charbonnier(here, here) == pytest.approx(1e-3)
+
+
+def test_l1_is_the_mean_absolute_error():
+    here = torch.zeros(1, 3, 2, 2)
+    there = here.clone()
+    there[0, 0, 0, 0], there[0, 1] = -0.6, 0.3
+    assert l1(there, here) == pytest.approx((0.6 + 4 * 0.3) / 12)
+
+
+def test_a_radius_that_is_off_by_a_pixel_counts_more_where_the_blur_is_small():
+    small, large = torch.tensor([1.0]), torch.tensor([10.0])
+    assert radius_error(small, small) == 0
+    # The slope of sqrt(r + 1/2) is 1 / (2 sqrt(r + 1/2)).
+    assert radius_error(large + 0.1, large) == pytest.approx(0.05 / 10.5**0.5, rel=0.01)
+    assert radius_error(small + 0.1, small) == pytest.approx(0.05 / 1.5**0.5, rel=0.05)
 
 
 def test_the_spectral_loss_of_a_constant_is_its_mean_coefficient_alone():
@@ -57,13 +72,13 @@ def test_losses_are_computed_in_float32_under_autocast():
     assert all(value.dtype == torch.float32 for value in found)
 
 
-@pytest.mark.parametrize("loss", [charbonnier, log_error, spectral_l1])
+@pytest.mark.parametrize("loss", [charbonnier, l1, log_error, radius_error, spectral_l1])
 def test_pictures_of_different_shapes_are_refused(loss):
     with pytest.raises(ValueError, match="shapes differ"):
         loss(torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 4, 4))
 
 
-@pytest.mark.parametrize("loss", [charbonnier, log_error, spectral_l1])
+@pytest.mark.parametrize("loss", [charbonnier, l1, log_error, radius_error, spectral_l1])
 def test_an_exact_picture_has_a_finite_gradient(loss):
     picture = torch.zeros(1, 3, 4, 4, requires_grad=True)
     loss(picture, torch.zeros(1, 3, 4, 4)).backward()

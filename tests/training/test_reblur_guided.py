@@ -18,8 +18,9 @@ from defocusfix.networks.reblur import PseudoTruthConfig, ReblurConfig
 from defocusfix.networks.restormer import Restormer
 from defocusfix.pairs.crops import PairSettings
 from defocusfix.training.config import read_config, read_preset, resolve_config
+from defocusfix.training.guidance import DeformationConfig
 from defocusfix.training.recipe import Progress
-from defocusfix.training.recipes.reblur_guided_config import Config, DeformationConfig
+from defocusfix.training.recipes.reblur_guided_config import Config
 from defocusfix.training.recipes.reblur_guided_stages import seed_factor
 from defocusfix.training.weights import write_weights
 from tests.training.misaligned import write_pairs

@@ -15,8 +15,7 @@ from defocusfix.registration.warp import FloatImage
 from defocusfix.training.data import CropSource
 from defocusfix.training.dual_pixel_data import DualPixelSource
 from defocusfix.training.map_validation import photo_validation, rendered_validation
-from defocusfix.training.pair_choice import chosen_pairs
-from defocusfix.training.pair_data import PairSource
+from defocusfix.training.pair_data import PairChoice, PairSource, chosen_pairs
 from defocusfix.training.recipe import Tensors, Validation
 from defocusfix.training.recipes.learnable_kernel_config import Config
 
@@ -52,7 +51,7 @@ def data_of(config: Config) -> tuple[Source, Validate | None]:
     if config.crops:
         sets = [RenderedSet(folder) for folder in config.crops]
         return CropSource(sets, config.seed, crop=config.data.crop_px), validate
-    learnt, looked_at = chosen_pairs(
+    choice = PairChoice(
         blurry=config.blurry,
         sharp=config.sharp,
         matching=config.matching,
@@ -61,6 +60,7 @@ def data_of(config: Config) -> tuple[Source, Validate | None]:
         held_out=config.held_out,
         left_out=config.left_out,
     )
+    learnt, looked_at = chosen_pairs(choice, "recipe")
     if validate is None and looked_at:
         photos = _photos(config, looked_at, is_learnt=bool(config.held_out))
         validate = photo_validation(len(looked_at), partial(_middle, photos))

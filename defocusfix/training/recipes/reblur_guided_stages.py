@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import torch
-from torch import Tensor
-
 from defocusfix.networks.deblurrer import Deblurrer
-from defocusfix.networks.reblur import FreeKernelReblur, ReblurModule, Reblurred, pseudo_truth
-from defocusfix.training.deformation import FlowMethod, both_ways, warp
+from defocusfix.training.deformation import FlowMethod, warp
+from defocusfix.training.guidance import (
+    Reblurring,
+    guided,
+    kernels_alone,
+    reblur_turn,
+    reblurred_image,
+)
 from defocusfix.training.losses import charbonnier
 from defocusfix.training.pair_data import PairSource
-from defocusfix.training.recipe import Progress, Stage, Tensors, Turn
+from defocusfix.training.recipe import Moves, Progress, Stage, Tensors, Turn
 from defocusfix.training.recipes.reblur_guided_config import Config
 from defocusfix.training.schedule import Schedule, cosine, halving, part_of
+
+Batches = Callable[[int, int, int], Tensors]
 
 SMALLEST_SEED_FACTOR = 0.001  # where the warm-up of the seeds begins
 FADES = 15  # steps in which it rises; epochs, in the reference
@@ -31,38 +36,11 @@ def seed_factor(progress: Progress) -> float:
 
 
 def reblur_stage(
-    config: Config,
-    source: PairSource,
-    deblurrer: Deblurrer,
-    reblur: ReblurModule | FreeKernelReblur,
+    config: Config, source: PairSource, deblurrer: Deblurrer, reblur: Reblurring
 ) -> Stage:
     """The reblurring module learns, the deblurrer rests."""
-
-    def forward(batch: Tensors, progress: Progress) -> Tensors:
-        sharp = batch["all_in_focus"]
-        if config.kernels_from == "output":
-            with torch.no_grad():
-                sharp = deblurrer.deblur(batch["blurred"]).restored
-        return {"reblurred": _image(reblur(sharp, batch["blurred"]))}
-
-    return Stage(
-        name="reblur",
-        steps=_steps(config, source, config.reblur_epochs),
-        batch=_batches(config, source),
-        forward=forward,
-        turns=(_reblur_turn(),),
-        learning_rate=_learning_rate(config, 0, config.reblur_epochs),
-        clip=config.clip,
-    )
-
-
-def _reblur_turn() -> Turn:
-    """The reblurring module learns alone."""
-
-    def terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
-        return {"reblur": charbonnier(outputs["reblurred"], batch["blurred"])}
-
-    return Turn(trains=("reblur",), weights={"reblur": 1.0}, terms=terms)
+    moves = kernels_alone(config, deblurrer, reblur)
+    return _stage("reblur", config, source, moves, 0, config.reblur_epochs)
 
 
 def warm_up_stage(
@@ -71,7 +49,7 @@ def warm_up_stage(
     deblurrer: Deblurrer,
     flow: FlowMethod,
     trains: tuple[str, ...],
-    reblur: ReblurModule | FreeKernelReblur | None,
+    reblur: Reblurring | None,
 ) -> Stage:
     """One plain loss, while the seeds fade in.
 
@@ -99,7 +77,7 @@ def warm_up_stage(
         outputs = {"restored": restored, "aligned": aligned}
         if reblur is not None:
             sharp = restored.detach() if config.kernels_from == "output" else aligned
-            outputs["reblurred"] = _image(reblur(sharp, batch["blurred"]))
+            outputs["reblurred"] = reblurred_image(reblur(sharp, batch["blurred"]))
         return outputs
 
     def terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
@@ -107,15 +85,15 @@ def warm_up_stage(
 
     turns = [Turn(trains=trains, weights={"to_input": 1.0}, terms=terms)]
     if reblur is not None:
-        turns.append(_reblur_turn())
-    return Stage(
-        name="warm_up",
-        steps=_steps(config, source, config.warm_up_epochs),
-        batch=ahead if is_ahead else plain,
-        forward=forward,
-        turns=tuple(turns),
-        learning_rate=_learning_rate(config, config.reblur_epochs, config.warm_up_epochs),
-        clip=config.clip,
+        turns.append(reblur_turn())
+    return _stage(
+        "warm_up",
+        config,
+        source,
+        Moves(forward, tuple(turns)),
+        config.reblur_epochs,
+        config.warm_up_epochs,
+        ahead if is_ahead else plain,
     )
 
 
@@ -123,98 +101,37 @@ def full_stage(
     config: Config,
     source: PairSource,
     deblurrer: Deblurrer,
-    reblur: ReblurModule | FreeKernelReblur | None,
+    reblur: Reblurring | None,
     flow: FlowMethod,
 ) -> Stage:
     """All losses; those with weight 0 are left out."""
-    deformation = config.deformation
-    wanted = {
-        "to_output": config.to_output_weight,
-        "to_target": config.to_target_weight,
-        "reblur": config.reblur_weight,
-        "map": config.map_weight,
-    }
-    weights = {name: weight for name, weight in wanted.items() if weight > 0}
-    shown = {"flow_px": 0.0, "trusted_share": 0.0}
+    earlier = config.reblur_epochs + config.warm_up_epochs
+    moves = guided(config, deblurrer, reblur, flow)
+    return _stage("full", config, source, moves, earlier, config.full_epochs)
 
-    def forward(batch: Tensors, progress: Progress) -> Tensors:
-        restored, belief, *_ = deblurrer.deblur(batch["blurred"])
-        ways = both_ways(flow, restored, batch["all_in_focus"], deformation.mask)
-        outputs = {
-            "restored": restored,
-            "to_restored": ways.to_restored,
-            "to_target": ways.to_target,
-            "restored_mask": ways.restored_mask,
-            "target_mask": ways.target_mask,
-        }
-        if reblur is not None:
-            found = reblur(restored, batch["blurred"])
-            outputs["reblurred"] = _image(found)
-            if isinstance(reblur, ReblurModule) and belief is not None:
-                outputs |= {"belief": belief, "truth": _truth(config, deblurrer, reblur, found)}
-        return outputs
 
-    def deformed(image: Tensor, by: Tensor) -> Tensor:
-        return warp(image, by, deformation.interpolation, deformation.grid)
-
-    def terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
-        restored, target = outputs["restored"].float(), batch["all_in_focus"]
-        found = {
-            "flow_px": outputs["to_restored"].norm(dim=1).mean(),
-            "trusted_share": outputs["restored_mask"].mean(),
-        }
-        if "to_output" in weights:
-            mask = outputs["restored_mask"]
-            moved = deformed(target, outputs["to_restored"])
-            found["to_output"] = charbonnier(mask * restored, mask * moved)
-        if "to_target" in weights:
-            mask = outputs["target_mask"]
-            moved = deformed(restored, outputs["to_target"])
-            found["to_target"] = charbonnier(mask * target, mask * moved)
-        if "reblur" in weights:
-            found["reblur"] = charbonnier(outputs["reblurred"], batch["blurred"])
-        if "map" in weights:
-            found["map"] = charbonnier(outputs["belief"], outputs["truth"])
-        return found
-
-    def kernel_terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
-        assert reblur is not None
-        with torch.no_grad():
-            sharp = deformed(batch["all_in_focus"], outputs["to_restored"])
-        found = reblur(sharp, batch["blurred"])
-        return {"kernels": charbonnier(_image(found), batch["blurred"])}
-
-    own_turn = reblur is not None and config.kernels_from == "target"
-    trains = ("deblurrer",) if reblur is None or own_turn else ("deblurrer", "reblur")
-    turns = [Turn(trains=trains, weights=weights | shown, terms=terms)]
-    if own_turn:
-        turns.append(Turn(trains=("reblur",), weights={"kernels": 1.0}, terms=kernel_terms))
+def _stage(
+    name: str,
+    config: Config,
+    source: PairSource,
+    moves: Moves,
+    earlier_epochs: float,
+    epochs: float,
+    batches: Batches | None = None,
+) -> Stage:
+    """A stage of so many epochs, after so many; batches: those of `source` if None."""
     return Stage(
-        name="full",
-        steps=_steps(config, source, config.full_epochs),
-        batch=_batches(config, source),
-        forward=forward,
-        turns=tuple(turns),
-        learning_rate=_learning_rate(
-            config, config.reblur_epochs + config.warm_up_epochs, config.full_epochs
-        ),
+        name=name,
+        steps=_steps(config, source, epochs),
+        batch=batches or _batches(config, source),
+        forward=moves.forward,
+        turns=moves.turns,
+        learning_rate=_learning_rate(config, earlier_epochs, epochs),
         clip=config.clip,
     )
 
 
-def _image(found: Reblurred | Tensor) -> Tensor:
-    return found.image if isinstance(found, Reblurred) else found
-
-
-def _truth(config: Config, deblurrer: Deblurrer, reblur: ReblurModule, found: Reblurred) -> Tensor:
-    """What the network's estimate of the blur should have been: seeds, or a radius in pixels."""
-    if deblurrer.believes_in == "seeds":
-        return pseudo_truth(found, config.pseudo_truth)
-    radius = reblur.radius_px(found)
-    return radius.detach() if config.pseudo_truth.is_detached else radius
-
-
-def _batches(config: Config, source: PairSource) -> Callable[[int, int, int], Tensors]:
+def _batches(config: Config, source: PairSource) -> Batches:
     return lambda step, rank, world: source.batch(step, config.batch_size, rank, world)
 
 

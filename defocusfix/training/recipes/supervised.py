@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from defocusfix.errors import UsageError
 from defocusfix.networks.build import build_network
@@ -24,17 +24,9 @@ from defocusfix.networks.described import described
 from defocusfix.networks.focusnet import FocusNet
 from defocusfix.networks.pyramid import image_pyramid, nothing_known
 from defocusfix.pairs.rendered import RenderedSet
-from defocusfix.training.data import CropSource
-from defocusfix.training.live import LiveSource
-from defocusfix.training.losses import charbonnier, log_error, spectral_l1
-from defocusfix.training.recipe import (
-    OptimiserConfig,
-    Progress,
-    Recipe,
-    Stage,
-    Tensors,
-    Turn,
-)
+from defocusfix.training.losses import charbonnier, log_error, radius_error, spectral_l1
+from defocusfix.training.recipe import OptimiserConfig, Progress, Recipe, Stage, Tensors, Turn
+from defocusfix.training.rendered_data import RenderedChoice, rendered_source
 from defocusfix.training.rendered_validation import rendered_validation
 from defocusfix.training.schedule import cosine
 from defocusfix.training.weights import read_weights
@@ -44,19 +36,9 @@ GRID = FocusNet.size_multiple  # on which windows start
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
-    """Settings of the supervised recipe."""
+class Config(RenderedChoice):
+    """Settings of the supervised recipe, beside its rendered pairs."""
 
-    crops: tuple[Path, ...] = ()
-    """Sets of rendered pairs to learn from; see `defocusfix render`."""
-    photos: tuple[Path, ...] = ()
-    """Instead of crops: folders of sharp photos, from which pairs are rendered during training."""
-    renders_live: bool = False
-    """Render during training; without photos, from procedural textures."""
-    live_size_px: int = 256
-    """Side of the pairs rendered during training, a multiple of 64."""
-    live_workers: int | None = None
-    """Processes that draw scenes for it; None takes all cores but one."""
     validation: Path | None = None
     """A rendered set from other photos, looked at in mid-training."""
     training_data: str = "pairs rendered by defocusfix"
@@ -97,25 +79,18 @@ class Config:
     """Of the order of crops and of their variations."""
 
     def __post_init__(self) -> None:
-        if self.crops and self.is_live:
-            raise ValueError("crops and photos or renders_live contradict each other: choose one")
-        if not self.crops and not self.is_live:
+        RenderedChoice.__post_init__(self)
+        if not self.is_named:
             raise ValueError("crops is empty: name a rendered set, or photos to render from")
         smallest = max(self.windows_px[0], 2 * self.windows_px[1])
-        if self.is_live and (self.live_size_px % 64 or self.live_size_px < smallest):
+        if self.is_live and self.live_size_px < smallest:
             raise ValueError(
-                f"live_size_px must be a multiple of 64 and hold the windows, {smallest} px, "
-                f"got {self.live_size_px}"
+                f"live_size_px must hold the windows, {smallest} px, got {self.live_size_px}"
             )
         if self.map_steps + self.steps < 1:
             raise ValueError("map_steps and steps are both 0: nothing would be trained")
         if any(side % GRID for side in self.windows_px):
             raise ValueError(f"windows_px must be multiples of {GRID}, got {self.windows_px}")
-
-    @property
-    def is_live(self) -> bool:
-        """Whether pairs are rendered during training."""
-        return self.renders_live or bool(self.photos)
 
 
 def build(config: Config) -> Recipe:
@@ -125,7 +100,7 @@ def build(config: Config) -> Recipe:
         raise UsageError(f"the supervised recipe trains FocusNets, not {config.network!r}")
     if config.start_from is not None:
         network.load_state_dict(read_weights(config.start_from)[0])
-    source = _source(config, network)
+    source = rendered_source(config, config.seed, network)
 
     def batches(size: int) -> Callable[[int, int, int], Tensors]:
         def batch(step: int, rank: int, world: int) -> Tensors:
@@ -184,18 +159,6 @@ def build(config: Config) -> Recipe:
             )
             for name in ("network", "map")
         },
-    )
-
-
-def _source(config: Config, network: nn.Module) -> CropSource | LiveSource:
-    if not config.is_live:
-        return CropSource([RenderedSet(folder) for folder in config.crops], seed=config.seed)
-    return LiveSource(
-        config.photos,
-        config.seed,
-        size=config.live_size_px,
-        device=lambda: next(network.parameters()).device,  # the trainer moves it after `build`
-        workers=config.live_workers,
     )
 
 
@@ -258,13 +221,8 @@ def _terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
 
 def _radius_terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
     levels = range(LEVELS)
-    losses = [_radius_loss(outputs[f"radius_{n}"], outputs[f"radius_truth_{n}"]) for n in levels]
+    losses = [radius_error(outputs[f"radius_{n}"], outputs[f"radius_truth_{n}"]) for n in levels]
     return {"radius": torch.stack(losses).mean()}
-
-
-def _radius_loss(radius: Tensor, truth: Tensor) -> Tensor:
-    """Absolute error on a scale that is linear near zero and grows as the root beyond."""
-    return ((radius.float() + 0.5).sqrt() - (truth + 0.5).sqrt()).abs().mean()
 
 
 def _jittered(radius: Tensor) -> Tensor:
