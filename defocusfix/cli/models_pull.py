@@ -133,16 +133,18 @@ def _import_own(file: Path, name: str, store: Store) -> None:
 
         shapes = stored_shapes(file)
     architecture = runnable_architecture(shapes, file.name)
-    spec = replace(_spec_of(architecture, file.name), name=name, weights_sha256=sha256_of(file))
+    spec = replace(_spec_of(architecture), name=name, weights_sha256=sha256_of(file))
     convert(file, spec, store.place_for_own(name))
 
 
-def _spec_of(architecture: str, file_name: str) -> NetworkSpec:
-    """What weights of a network in the catalogue need, whoever trained them."""
+def _spec_of(architecture: str) -> NetworkSpec:
+    """What weights of a network need, whoever trained them."""
     specs = (entry.spec() for entry in read_catalogue().values())
     known = next((s for s in specs if s is not None and s.architecture == architecture), None)
     if known is None:
-        raise ModelError(
-            f"{file_name} holds weights of {architecture}, of which the catalogue has no example"
-        )
+        # torch takes two seconds to import.
+        from defocusfix.networks.build import build_network
+        from defocusfix.networks.described import described
+
+        known = described(build_network(architecture), architecture)
     return replace(known, licence="as its author says", training_data="not known")

@@ -24,6 +24,7 @@ from defocusfix.training.export import export_onnx, load_network
 from defocusfix.training.recipe import Progress
 from defocusfix.training.recipes import learnable_kernel_gan as stages_of_gan
 from defocusfix.training.recipes.defocus_gan import Config, build
+from defocusfix.training.recipes.learnable_kernel import first_kernels
 from defocusfix.training.recipes.learnable_kernel_gan import GanConfig, mask_schedule, radius_of
 from defocusfix.training.run_folder import RunFolder
 from defocusfix.training.trainer import Outcome, Trainer
@@ -166,20 +167,26 @@ def test_a_focusnet_may_say_how_blurred_a_place_is_and_learns_nothing(config, tm
     assert step_of(made, "adversarial")[1] == {"generator", "critic"}
 
 
-def test_an_estimator_sees_both_views_or_the_photo_twice():
-    class Estimator(torch.nn.Module):
-        """Its radius in red is that of the left view, in green that of the right one."""
+def test_a_blur_map_sees_both_views_or_the_photo_twice():
+    torch.manual_seed(0)
+    network, views = build_network("blur-map-small"), torch.rand(2, 6, 16, 16)
+    network.kernels.start_from(first_kernels(network.kernels.levels))
+    with torch.no_grad():
+        both = network.signed_radius_px(views).abs().amax(dim=1, keepdim=True)
+        alone = network.signed_radius_px(views[:, :3].repeat(1, 2, 1, 1))
+    modules, batch = {"estimator": network}, {"blurred": views[:, :3]}
+    torch.testing.assert_close(radius_of(modules, batch | {"views": views}), both)
+    expected = alone.abs().amax(dim=1, keepdim=True)
+    torch.testing.assert_close(radius_of(modules, batch), expected)
+    assert expected.max() > 0
 
-        def forward(self, views):
-            assert views.shape[1] == 6
-            return torch.stack([-8 * views[:, 0], 4 * views[:, 3], 0 * views[:, 0]], dim=1)
 
-    blurred, left, right = torch.rand(3, 2, 3, 16, 16)
-    modules = {"estimator": Estimator()}
-    alone = radius_of(modules, {"blurred": blurred})
-    torch.testing.assert_close(alone, 8 * blurred[:, :1])
-    both = radius_of(modules, {"blurred": blurred, "left": left, "right": right})
-    torch.testing.assert_close(both, torch.maximum(8 * left[:, :1], 4 * right[:, :1]))
+def test_an_estimator_that_knows_no_radius_is_refused(config, tmp_path):
+    network = build_network("defocusgan-small")
+    facts = described(network, "defocusgan-small")
+    write_weights(tmp_path / "w.safetensors", network.state_dict(), facts)
+    with pytest.raises(UsageError, match="says nothing of the radius"):
+        build(replace(config, estimator=tmp_path / "w.safetensors"))
 
 
 def test_each_move_of_the_critic_looks_elsewhere_between_the_photos(recipe, monkeypatch):
@@ -327,7 +334,7 @@ def test_settings_that_cannot_work_are_refused(change, words):
 def test_crops_and_weights_that_do_not_fit_are_refused(config, crops, tmp_path):
     with pytest.raises(ValueError, match="crops is empty"):
         Config()
-    with pytest.raises(UsageError, match="crops of 24 px do not fit"):
+    with pytest.raises(UsageError, match="crop_px = 24 does not fit"):
         build(replace(config, crop_px=24))
     network = build_network("defocusgan-small")
     facts = described(network, "defocusgan-small")

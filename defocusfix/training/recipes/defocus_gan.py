@@ -11,26 +11,28 @@ from pathlib import Path
 
 from torch import nn
 
-from defocusfix.errors import ModelError, UsageError
-from defocusfix.networks.build import build_network
 from defocusfix.networks.critic import PatchCritic
-from defocusfix.networks.deblurrer import as_deblurrer, crop_multiple
+from defocusfix.networks.deblurrer import as_deblurrer
 from defocusfix.networks.described import described
 from defocusfix.pairs.rendered import RenderedSet
 from defocusfix.training.data import CropSource
 from defocusfix.training.export import load_network
 from defocusfix.training.recipe import OptimiserConfig, Recipe, Tensors
 from defocusfix.training.recipes.learnable_kernel_gan import GanConfig, gan_stages
+from defocusfix.training.rendered_data import RenderedChoice, rendered_source
 from defocusfix.training.rendered_validation import rendered_validation
-from defocusfix.training.weights import read_weights
+from defocusfix.training.start import network_to_train, require_crop
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
-    """Settings of the recipe."""
+class Config(RenderedChoice):
+    """Settings of the recipe, beside its rendered pairs."""
 
-    crops: tuple[Path, ...] = ()
-    """Sets of rendered pairs to learn from; see `defocusfix render`."""
+    crop_px: int | None = None
+    """Side of the part of a rendered pair on disk that is learnt from at a time; None takes all of
+    it."""
+    samples_per_epoch: int = 0
+    """Pairs per epoch; 0 for each on disk once."""
     validation: Path | None = None
     """A rendered set from other photos, looked at in mid-training."""
     training_data: str = "pairs rendered by defocusfix"
@@ -45,42 +47,41 @@ class Config:
     """Channels after the critic's first convolution. Reference: 64."""
     estimator: Path | None = None
     """Weights (.safetensors) of the network that says how blurred a pixel is, while training: a
-    FocusNet, or the first stage's estimator. None takes the exact radius of the rendered pairs."""
-    crop_px: int | None = None
-    """Side of the part of a rendered crop that is learnt from at a time; None takes all of it."""
-    samples_per_epoch: int = 0
-    """Crops per epoch; 0 for each once."""
+    FocusNet, or the first stage's blur map. None takes the exact radius of the rendered pairs."""
     gan: GanConfig = field(default_factory=GanConfig)
     """The stages."""
     seed: int = 0
-    """Of the order of crops and of their variations."""
+    """Of the order of pairs and of their variations."""
 
     def __post_init__(self) -> None:
-        if not self.crops:
-            raise ValueError("crops is empty: name a rendered set")
+        RenderedChoice.__post_init__(self)
+        if not self.is_named:
+            raise ValueError("crops is empty: name a rendered set, or photos to render from")
+        if self.is_live and (self.crop_px is not None or not self.samples_per_epoch):
+            raise ValueError(
+                "pairs rendered during training are taken whole and without end: "
+                "leave crop_px out, and name samples_per_epoch"
+            )
         if self.critic_width < 1:
             raise ValueError(f"critic_width is at least 1, got {self.critic_width}")
 
 
 def build(config: Config) -> Recipe:
     """The recipe as data for the trainer."""
-    generator = build_network(config.network)
-    if config.start_from is not None:
-        try:
-            generator.load_state_dict(read_weights(config.start_from)[0])
-        except RuntimeError as error:
-            raise ModelError(
-                f"the weights {config.start_from} do not fit {config.network}", why=str(error)
-            ) from error
+    generator = network_to_train(config.network, config.start_from)
     modules: dict[str, nn.Module] = {
         "generator": generator,
         "critic": PatchCritic(config.critic_width),
     }
     if config.estimator is not None:
         modules["estimator"] = load_network(config.estimator)[0].requires_grad_(False)
-    sets = [RenderedSet(folder) for folder in config.crops]
-    source = CropSource(sets, seed=config.seed, crop=config.crop_px)
-    _check_side(source, config, crop_multiple(as_deblurrer(generator)))
+    source = rendered_source(config, config.seed, generator, crop_px=config.crop_px)
+    samples = config.samples_per_epoch
+    side = config.live_size_px
+    if isinstance(source, CropSource):
+        samples = samples or len(source)
+        side = source.sample(0)[0].shape[0]
+    require_crop(as_deblurrer(generator), config.network, side, "recipe.crop_px")
 
     def batch(step: int, rank: int, world: int) -> Tensors:
         return source.batch(step, config.gan.batch_size, rank, world)
@@ -91,7 +92,7 @@ def build(config: Config) -> Recipe:
     return Recipe(
         name="defocus-gan",
         modules=modules,
-        stages=gan_stages(config.gan, modules, batch, config.samples_per_epoch or len(source)),
+        stages=gan_stages(config.gan, modules, batch, samples),
         inference="generator",
         spec=described(
             generator, config.network, licence=config.licence, training_data=config.training_data
@@ -99,14 +100,3 @@ def build(config: Config) -> Recipe:
         validate=validate,
         optimisers={"critic": OptimiserConfig(learning_rate=config.gan.critic_rate)},
     )
-
-
-def _check_side(source: CropSource, config: Config, multiple: int) -> None:
-    """Raise UsageError if crops do not fit the generator."""
-    side = source.sample(0)[0].shape[0]
-    if side % multiple:
-        raise UsageError(
-            f"crops of {side} px do not fit {config.network}",
-            why=f"its crops are multiples of {multiple} px",
-            fix="--set recipe.crop_px=...",
-        )

@@ -21,10 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from defocusfix.errors import UsageError
+from defocusfix.networks.blur_map import BlurMap, as_views
 from defocusfix.networks.deblurrer import as_deblurrer
 from defocusfix.networks.defocusgan import DefocusGenerator
-from defocusfix.networks.focusnet import FocusNet
-from defocusfix.networks.pyramid import restore_levels
 from defocusfix.training.adversarial import (
     PenaltyNorm,
     critic_terms,
@@ -126,12 +126,14 @@ def gan_stages(
     """The stages that are not empty, in order.
 
     modules: of the recipe, "generator" and "critic"; with an "estimator" the map of the blur comes
-    from it, a FocusNet or the first stage's, which does not learn here.
+    from it, the first stage's BlurMap or a FocusNet, which does not learn here.
     batch: gives "blurred" and "all_in_focus" (B, 3, H, W); without an estimator "radius_px"
-    (B, 1, H/2, W/2), the exact map; with one perhaps "left" and "right" like "blurred", the views
-    of a dual-pixel sensor. samples_per_epoch: over all processes.
-    Raises ModelError where the weights of the feature loss are absent.
+    (B, 1, H/2, W/2), the exact map; for a BlurMap perhaps "views" (B, 6, H, W), of a dual-pixel
+    sensor. samples_per_epoch: over all processes.
+    Raises ModelError where the weights of the feature loss are absent, UsageError for an estimator
+    that gives no radius.
     """
+    _require_radius(modules)
     features = feature_loss(config.feature) if config.feature_weight > 0 else None
     critic_turn = _critic_turn(config, modules["critic"])
     alone = _generator_turn(config, features, None)
@@ -188,18 +190,29 @@ def mask_schedule(
 def radius_of(modules: Mapping[str, nn.Module], batch: Tensors) -> Tensor:
     """Blur radius (B, 1, H, W) >= 0 of the blurred photos, in pixels; no gradient passes.
 
-    modules, batch: see `gan_stages`.
+    modules, batch: see `gan_stages`. Of a map with a radius for each colour it is the largest.
     """
     if "estimator" not in modules:
         return F.interpolate(batch["radius_px"], scale_factor=2.0, mode="nearest")
     estimator, blurred = modules["estimator"], batch["blurred"]
     with torch.no_grad():
-        if isinstance(estimator, FocusNet):
-            return restore_levels(estimator, blurred, estimator.levels)[0][1].float()
-        # A plain photo stands for both views.
-        views = torch.cat([batch.get("left", blurred), batch.get("right", blurred)], dim=1)
-        signed = estimator(views)  # (B, 3, H, W): one radius for each colour
-        return signed.float().abs().amax(dim=1, keepdim=True)
+        if isinstance(estimator, BlurMap):
+            signed = estimator.signed_radius_px(batch.get("views", as_views(blurred)))
+            return signed.float().abs().amax(dim=1, keepdim=True)
+        belief = as_deblurrer(estimator).deblur(blurred).belief
+    assert belief is not None
+    return belief.float()
+
+
+def _require_radius(modules: Mapping[str, nn.Module]) -> None:
+    estimator = modules.get("estimator")
+    if estimator is None or isinstance(estimator, BlurMap):
+        return
+    if as_deblurrer(estimator).believes_in != "radius":
+        raise UsageError(
+            "the estimator says nothing of the radius of a blur",
+            fix="give weights of a focusnet-s or a blur-map",
+        )
 
 
 def _forward(
