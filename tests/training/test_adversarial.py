@@ -117,6 +117,25 @@ def test_the_penalty_is_differentiated_a_second_time(photos, norm):
     assert critic.body[1][0].weight.grad[0, 0, 1, 1].item() == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_neither_layout_nor_company_changes_how_the_penalty_moves_the_critic(critic, count):
+    photos = torch.rand(2, count, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    weights = list(critic.parameters())[:-1]  # the last bias has no part in it
+    plain = torch.autograd.grad(gradient_penalty(critic, *photos, mixing=0.3), weights)
+    critic.to(memory_format=torch.channels_last)
+    laid = [view.contiguous(memory_format=torch.channels_last) for view in photos]
+    found = torch.autograd.grad(gradient_penalty(critic, *laid, mixing=0.3), weights)
+    apart = [
+        torch.autograd.grad(
+            gradient_penalty(critic, *(view[k : k + 1] for view in laid), mixing=0.3), weights
+        )
+        for k in range(count)
+    ]
+    for one, other, *parts in zip(plain, found, *apart, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(torch.stack(parts).mean(dim=0), one, rtol=1e-3, atol=1e-5)
+
+
 def test_nothing_the_critic_lowers_reaches_the_generator(critic, photos):
     sharp, restored = photos[0], photos[1].requires_grad_()
     terms = critic_terms(critic, sharp, restored, torch.ones(2, 1, 32, 32), mixing=0.5)
