@@ -134,7 +134,8 @@ def export_onnx(
     """
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists already", fix="another name, or --overwrite")
-    model = _traced(network, spec)
+    with _rounded_weights(network, half=half):  # the exporter computes ahead what it can
+        model = _traced(network, spec)
     if half:
         _store_as_half(model, set(network.state_dict()))
     helper.set_model_props(model, spec.to_metadata())
@@ -215,19 +216,26 @@ def _parities(
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    trained = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    rounded = {n: _rounded(t) if half else t for n, t in trained.items()}
     for batch, rows, columns in PARITY_SIZES:
         inputs = _inputs(spec, batch, rows, columns)
         found = session.run(list(spec.outputs), inputs)
-        try:
-            network.load_state_dict(rounded)
+        with _rounded_weights(network, half=half):
             engine = _largest_difference(found, _run(network, inputs))
-        finally:
-            network.load_state_dict(trained)
         rounding = _largest_difference(found, _run(network, inputs))
         height, width = inputs["image"].shape[2:]
         yield Parity((batch, height, width), engine, rounding)
+
+
+@contextlib.contextmanager
+def _rounded_weights(network: nn.Module, *, half: bool) -> Iterator[None]:
+    """Meanwhile `network` has the weights that are stored: rounded, if as float16."""
+    trained = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    try:
+        if half:
+            network.load_state_dict({name: _rounded(t) for name, t in trained.items()})
+        yield
+    finally:
+        network.load_state_dict(trained)
 
 
 def _rounded(tensor: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from defocusfix.figures.contact_sheet import Panel, contact_sheet, crop_around, write_sheet
+from defocusfix.figures.kernel_sheet import kernel_sheet, signed_map
 from defocusfix.figures.map_image import FULL_SCALES_PX, coloured, full_scale_of, with_legend
 
 RED = np.zeros((10, 20, 3), np.float32) + np.array([1, 0, 0], np.float32)
@@ -79,3 +80,23 @@ def test_the_full_scale_of_a_map_is_the_next_round_number_above_it(radius):
     assert scale in FULL_SCALES_PX
     assert scale >= min(np.float32(radius), 64)
     assert scale == FULL_SCALES_PX[0] or scale / 2 < radius or scale == 64
+
+
+def test_kernels_are_drawn_in_rows_on_one_grid_with_negative_cells_in_red():
+    small, large = np.ones((1, 1), np.float32), np.zeros((5, 5), np.float32)
+    large[2, 2], large[0, 0] = 0.5, -0.25
+    sheet = kernel_sheet([[small, large], [large]], cell_px=10)
+    assert sheet.shape == (2 * 12 + 2, 2 * 12 + 2, 3)
+    assert tuple(sheet[2 + 4, 2 + 4]) == (255, 255, 255)  # the middle of the small one
+    assert tuple(sheet[2, 2]) == (0, 0, 0)  # and beside it
+    assert tuple(sheet[2, 14]) == (128, 0, 0)  # half as large as the largest, and negative
+    assert tuple(sheet[20, 20]) == (255, 255, 255)  # there is no second kernel in the second row
+
+
+def test_a_signed_map_is_white_in_focus_and_has_a_colour_for_each_side():
+    drawn = signed_map(np.array([[0.0, 4.0, -4.0, -9.0]], np.float32), 4.0)
+    assert tuple(drawn[0, 0]) == (247, 247, 247)
+    red, blue = drawn[0, 1].astype(int), drawn[0, 2].astype(int)
+    assert red[0] > red[2]
+    assert blue[2] > blue[0]
+    assert tuple(drawn[0, 3]) == tuple(drawn[0, 2])

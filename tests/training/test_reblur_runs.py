@@ -5,65 +5,23 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import pytest
 import torch
 
 from defocusfix.training.checkpoint import read_checkpoint
-from defocusfix.training.config import TrainerConfig
-from defocusfix.training.console import RunConsole
 from defocusfix.training.recipe import Progress
 from defocusfix.training.recipes.reblur_guided import build
 from defocusfix.training.recipes.reblur_guided_config import Config
-from defocusfix.training.run_folder import RunFolder
 from defocusfix.training.trainer import Outcome, Trainer
 from tests.training.reblur_steps import stage_of
+from tests.training.runs import losses, play, state
+from tests.training.runs import trainer as run_of
 
 
-def trainer(path, config: Config, *, resume: bool = False, seed: int = 0, clock=None, **settings):
-    torch.manual_seed(seed)
-    folder = RunFolder(path)
-    if not resume:
-        folder.begin("")
-    made = Trainer(
-        build(config),
-        TrainerConfig(**({"precision": "fp32", "log_steps": 1} | settings)),
-        folder,
-        device=torch.device("cpu"),
-        **({} if clock is None else {"clock": clock}),
-    )
-    if resume:
-        made.resume()
-    return made
-
-
-def play(made: Trainer) -> Outcome:
-    return made.run(RunConsole(made.folder, talks=False))
-
-
-def state(run: Path) -> dict[str, torch.Tensor]:
-    """Weights of all modules, the average and the optimisers' memories, as a run left them."""
-    last = read_checkpoint(run / "last.ckpt")
-    modules = {**last.modules, "average": last.average}
-    found = {
-        f"{name}.{key}": value for name, kept in modules.items() for key, value in kept.items()
-    }
-    for name, parts in last.optimisers.items():
-        for part in parts:
-            for number, memory in part["state"].items():
-                found |= {f"{name} {number} {key}": value for key, value in memory.items()}
-    return found
-
-
-def losses(run: Path) -> list[dict[str, float]]:
-    """Every term of every step."""
-    rows = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-    return [
-        {name: row[name] for name in row if name not in ("seconds", "samples_per_second")}
-        for row in rows
-        if row["kind"] == "train"
-    ]
+def trainer(path, config: Config, **settings) -> Trainer:
+    return run_of(path, partial(build, config), **settings)
 
 
 @pytest.mark.parametrize(
