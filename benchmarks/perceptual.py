@@ -74,9 +74,7 @@ def main() -> None:
     wanted = parser.parse_args()
     wanted.work.mkdir(parents=True, exist_ok=True)
 
-    engine = "torch" if wanted.crisp.suffix == ".safetensors" else None
-    natural = opened(wanted.natural, None, wanted.threads)
-    crisp = opened(wanted.crisp, engine, wanted.threads)
+    natural, crisp = (opened(model, wanted.threads) for model in (wanted.natural, wanted.crisp))
     rows, shown = [], []
     if wanted.brackets is not None:
         rows, shown = of_brackets(wanted.brackets, natural, crisp)
@@ -91,10 +89,10 @@ def main() -> None:
     write_rows(wanted.work / "perceptual.csv", rows)
 
 
-def opened(model: Path | None, engine: str | None, threads: int | None) -> Restorer:
-    """A restorer on the processor."""
+def opened(model: Path | None, threads: int | None) -> Restorer:
+    """A restorer on the processor, in full precision, so that engines make no difference."""
     return open_restorer(
-        model, engine=engine, device="cpu", threads=threads, settings=RestoreSettings()
+        model, device="cpu", precision="fp32", threads=threads, settings=RestoreSettings()
     )
 
 
