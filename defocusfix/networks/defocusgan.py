@@ -42,9 +42,9 @@ class DefocusGenerator(nn.Module):
     """
 
     size_multiple = 16
-    # With random weights 96 % of what a pixel depends on lies within 48 px, 99 % within the 64 px at
-    # which tiles meet; the rest is the means of its attention, which no halo brings back. A tile of
-    # this size, as large as the pictures it is trained on, takes 1.1 GB in ONNX Runtime; one of
+    # With random weights 96 % of what a pixel depends on lies within 48 px, 99 % within the 64 px
+    # at which tiles meet; the rest is the means of its attention, which no halo brings back. A tile
+    # of this size, as large as the pictures it is trained on, takes 1.1 GB in ONNX Runtime; one of
     # 768 px 2.3 GB.
     halo = 48
     tile = 512
