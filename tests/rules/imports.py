@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {
         "catalogue",
         "networks",
+        "optics",
         "rendering",
         "registration",
         "pairs",

@@ -118,6 +118,17 @@ def test_a_part_of_the_renderer_whose_training_was_stopped_gets_no_score(
     assert len(outcomes) == 1
 
 
+def test_a_way_to_a_map_whose_training_was_stopped_leaves_no_weights(load, tmp_path):
+    methods = load("map_methods")
+    with pytest.raises(SystemExit) as caught:
+        methods.trained(killing_at(2, toy.build(toy.Config(steps=4))), tmp_path / "w.safetensors")
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+    network = methods.trained(toy.build(toy.Config(steps=4)), tmp_path / "w.safetensors")
+    assert not network.training
+    assert {path.name for path in tmp_path.iterdir()} == {"w.safetensors", "w.jsonl"}
+
+
 def test_termination_takes_the_processes_that_render_with_it(tmp_path):
     (tmp_path / "parent.py").write_text(PARENT)
     paths = os.pathsep.join([str(BENCHMARKS), str(BENCHMARKS.parent)])
