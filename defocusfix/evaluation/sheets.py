@@ -36,6 +36,15 @@ def spread(values: Sequence[float], count: int = ROWS) -> list[int]:
     return [int(order[rank]) for rank in evenly(len(order), count)]
 
 
+def most_telling(image: FloatImage, other: FloatImage, mask: Mask) -> Crop:
+    """The crop where two images differ most inside the mask; equal ones, where it is densest."""
+    difference = (np.square(image - other).mean(axis=2) + EQUAL) * mask
+    around = np.asarray(cv2.GaussianBlur(difference, (0, 0), DIFFERENCE_SIGMA_PX))
+    row, column = np.unravel_index(int(np.argmax(around)), around.shape)
+    height, width = mask.shape
+    return crop_around((int(column), int(row)), CROP_PX, (height, width))
+
+
 def bracket_rows(
     restore: Restore, cases: Sequence[BracketCase], scores: Sequence[BracketScore]
 ) -> list[list[Panel]]:
@@ -44,14 +53,14 @@ def bracket_rows(
     for index in spread([score.gain_db for score in scores]):
         case, score = cases[index], scores[index]
         output, _ = restored_image(restore, case.image)
-        crop = _most_telling(case.image, case.aligned.image, case.aligned.mask)
+        crop = most_telling(case.image, case.aligned.image, case.aligned.mask)
         row = [
             Panel(f"{case.name} input {score.input_db:.1f} dB", crop.of(case.image)),
             Panel(f"output {score.gain_db:+.2f} dB", crop.of(output)),
             Panel("reference", crop.of(case.aligned.image)),
         ]
         if case.sharp.any():
-            sharp = _most_telling(case.image, output, case.sharp)
+            sharp = most_telling(case.image, output, case.sharp)
             row += [
                 Panel("sharp input", sharp.of(case.image)),
                 Panel(f"kept {score.kept_db:.1f} dB", sharp.of(output)),
@@ -66,7 +75,7 @@ def pair_rows(restore: Restore, cases: Sequence[PairCase]) -> list[list[Panel]]:
     for case in cases:
         output, _ = restored_image(restore, case.image)
         alignment, target = list(case.targets.items())[-1]
-        crop = _most_telling(case.image, target.image, target.mask)
+        crop = most_telling(case.image, target.image, target.mask)
         rows.append(
             [
                 Panel(f"{case.name} input", crop.of(case.image)),
@@ -85,7 +94,7 @@ def rendered_rows(restore: Restore, pairs: Sequence[RenderedPair]) -> list[list[
         target = np.asarray(all_in_focus, np.float32) / np.float32(255)
         output, restored = restored_image(restore, image)
         radius = np.abs(signed_radius).astype(np.float32).repeat(2, axis=0).repeat(2, axis=1)
-        crop = _most_telling(image, target, np.ones(image.shape[:2], np.bool_))
+        crop = most_telling(image, target, np.ones(image.shape[:2], np.bool_))
         row = [
             Panel("input", crop.of(image)),
             Panel("output", crop.of(output)),
@@ -111,15 +120,6 @@ def map_rows(restore: Restore, photos: Sequence[MaskedPhoto]) -> list[list[Panel
             row.append(Panel("map", legend.astype(np.float32) / np.float32(255)))
         rows.append(row)
     return rows
-
-
-def _most_telling(image: FloatImage, other: FloatImage, mask: Mask) -> Crop:
-    """The crop where two images differ most inside the mask; equal ones, where it is densest."""
-    difference = (np.square(image - other).mean(axis=2) + EQUAL) * mask
-    around = np.asarray(cv2.GaussianBlur(difference, (0, 0), DIFFERENCE_SIGMA_PX))
-    row, column = np.unravel_index(int(np.argmax(around)), around.shape)
-    height, width = mask.shape
-    return crop_around((int(column), int(row)), CROP_PX, (height, width))
 
 
 def _map_colours(radius_px: FloatImage) -> FloatImage:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,13 +18,15 @@ from typing import Any, Literal
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from defocusfix.catalogue.entries import find_entry
 from defocusfix.catalogue.places import find_places
 from defocusfix.catalogue.store import Store, pull_command
 from defocusfix.errors import ModelError
 from defocusfix.networks.vgg import Vgg19Features, layer_index
+
+Distance = Literal["l1", "l2"]
 
 ENTRY = "vgg19-features"  # of the catalogue of weights
 PART = "features."  # of the published weights; the classifier behind it is not looked at
@@ -37,7 +40,7 @@ class FeatureSettings:
     """Of VGG-19, as conv3_3 or relu3_4. Not stated by the authors."""
     layer_weights: tuple[float, ...] = ()
     """What each layer counts for in the mean over them; empty for all alike."""
-    distance: Literal["l1", "l2"] = "l1"
+    distance: Distance = "l1"
     """l1: mean absolute difference of the features. l2: mean square."""
     normalises: bool = True
     """Whether pictures get ImageNet's mean and deviation first, as the weights expect."""
@@ -58,19 +61,26 @@ class FeatureSettings:
         if self.layer_weights and (min(self.layer_weights) < 0 or sum(self.layer_weights) <= 0):
             raise ValueError("layer_weights are not negative, and one of them is above 0")
 
+    @property
+    def weights_by_layer(self) -> dict[str, float]:
+        """What each layer counts for."""
+        weights = self.layer_weights or (1.0,) * len(self.layers)
+        return dict(zip(self.layers, weights, strict=True))
+
 
 class FeatureLoss:
     """Distance between the features of a picture and those of its target."""
 
-    def __init__(self, network: Vgg19Features, settings: FeatureSettings) -> None:
-        """network: gives the layers that `settings` names; it moves to where the pictures are."""
+    def __init__(
+        self, network: nn.Module, weights: Mapping[str, float], distance: Distance = "l1"
+    ) -> None:
+        """network: frozen; makes features by name of a picture. It moves to where pictures are.
+
+        weights: by name, what each layer counts for in the mean over them.
+        """
         self._network = network.eval()
-        weights = settings.layer_weights or (1.0,) * len(settings.layers)
-        self._shares = {
-            name: weight / sum(weights)
-            for name, weight in zip(settings.layers, weights, strict=True)
-        }
-        self._is_squared = settings.distance == "l2"
+        self._shares = {name: weight / sum(weights.values()) for name, weight in weights.items()}
+        self._is_squared = distance == "l2"
 
     def __call__(self, restored: Tensor, target: Tensor) -> Tensor:
         """The mean over the layers, a scalar; both pictures (B, 3, H, W) in [0, 1].
@@ -100,7 +110,7 @@ def feature_loss(settings: FeatureSettings) -> FeatureLoss:
     """The loss with published weights. Raises ModelError where they are absent or do not fit."""
     network = Vgg19Features(settings.layers, normalises=settings.normalises)
     load_vgg19(network, settings.weights or _file_of_catalogue())
-    return FeatureLoss(network, settings)
+    return FeatureLoss(network, settings.weights_by_layer, settings.distance)
 
 
 def load_vgg19(network: Vgg19Features, file: Path) -> None:

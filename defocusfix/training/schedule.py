@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from defocusfix.training.recipe import Progress
@@ -42,6 +42,13 @@ def halving(value: float, every: float, length: float) -> Schedule:
         raise ValueError(f"halving needs lengths above 0, got {every} and {length}")
     # The small amount makes up for rounding: 70 of 200 epochs are 0.35 * 200.
     return lambda progress: value * 0.5 ** math.floor(progress.fraction * length / every + 1e-9)
+
+
+def halved_at(value: float, fractions: Sequence[float]) -> Schedule:
+    """`value`, halved once each of these shares of the stage, in (0, 1), is over."""
+    if not all(0 < fraction < 1 for fraction in fractions):
+        raise ValueError(f"fractions lie between 0 and 1, got {tuple(fractions)}")
+    return lambda progress: value * 0.5 ** sum(progress.fraction >= part for part in fractions)
 
 
 def part_of(schedule: Schedule, start: float, stop: float) -> Schedule:

@@ -26,7 +26,8 @@ def loss_of(*layers: str, **settings) -> FeatureLoss:
     """With the same random weights every time."""
     torch.manual_seed(0)
     chosen = FeatureSettings(layers=layers or FeatureSettings().layers, **settings)
-    return FeatureLoss(Vgg19Features(chosen.layers, normalises=chosen.normalises), chosen)
+    network = Vgg19Features(chosen.layers, normalises=chosen.normalises)
+    return FeatureLoss(network, chosen.weights_by_layer, chosen.distance)
 
 
 def as_batch(image: np.ndarray) -> torch.Tensor:
@@ -137,7 +138,7 @@ def published(tmp_path_factory) -> dict[str, Path]:
 def test_published_weights_are_read_without_their_classifier(published, source, pictures):
     sharp, _, soft = pictures
     torch.manual_seed(1)
-    expected = FeatureLoss(Vgg19Features(("relu1_2",)), FeatureSettings(layers=("relu1_2",)))
+    expected = FeatureLoss(Vgg19Features(("relu1_2",)), {"relu1_2": 1.0})
     found = feature_loss(FeatureSettings(layers=("relu1_2",), weights=published[source]))
     assert found(soft, sharp) == expected(soft, sharp)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from defocusfix.training.losses import charbonnier, l1, log_error, radius_error, spectral_l1
 from defocusfix.training.recipe import Progress
-from defocusfix.training.schedule import constant, cosine, halving, part_of, ramp
+from defocusfix.training.schedule import constant, cosine, halved_at, halving, part_of, ramp
 
 fractions = st.floats(0, 1)
 
@@ -137,3 +137,11 @@ def test_impossible_schedules_are_refused():
         cosine(1.0, warm_up=1.0)
     with pytest.raises(ValueError, match="ramp"):
         ramp(0.6, 0.2)
+
+
+def test_a_rate_is_halved_where_it_is_told_to():
+    rate = halved_at(8.0, (0.6, 0.8))
+    assert [rate(at(fraction)) for fraction in (0, 0.599, 0.6, 0.799, 0.8, 1)] == [8, 8, 4, 4, 2, 2]
+    assert halved_at(8.0, ())(at(1)) == 8
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        halved_at(8.0, (60,))
