@@ -28,7 +28,7 @@ from defocusfix.engines.memory import (
 from defocusfix.engines.model_file import read_spec
 from defocusfix.errors import DeviceError, ModelError
 from defocusfix.network_spec import NetworkSpec
-from defocusfix.networks.build import BUILDERS, build_network
+from defocusfix.networks.build import BUILDERS, build_network, by_own_names
 
 TYPES: dict[Precision, torch.dtype] = {
     "fp32": torch.float32,
@@ -153,7 +153,7 @@ def _load(path: Path, spec: NetworkSpec) -> nn.Module:
     network = build_network(spec.architecture).eval()
     try:
         # Copied into float32 parameters, so weights stored in 16 bits are widened.
-        network.load_state_dict(load_file(os.fspath(path)))
+        network.load_state_dict(by_own_names(spec.architecture, load_file(os.fspath(path))))
     except (RuntimeError, OSError, SafetensorError) as error:
         if means_out_of_memory(error):
             raise

@@ -71,6 +71,16 @@ ARCHITECTURES = (
         },
     ),
     Architecture(
+        "defocusgan",
+        "DefocusGAN",
+        {
+            "tail_hard.0.weight": (3, 64, 3, 3),
+            "layer1.0.0.weight": (64, 64, 1, 1),
+            "layer8.3.0.body.3.weight": (64, 64, 3, 3),
+            "unetup2.conv.double_conv.0.weight": (64, 128, 3, 3),
+        },
+    ),
+    Architecture(
         "drbnet-dual-pixel",
         "DRBNet for dual-pixel photos",
         {"conv1_1.0.weight": (32, 6, 3, 3), "upconv0_kernel.2.weight": (49, 64, 1, 1)},

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from torch import nn
+from torch import Tensor, nn
 
 from defocusfix.networks.blur_map import BlurMap, blur_map_small
 from defocusfix.networks.deblurrer import (
@@ -13,6 +13,7 @@ from defocusfix.networks.deblurrer import (
     seeded_unet,
     seeded_unet_small,
 )
+from defocusfix.networks.defocusgan import DefocusGenerator, defocusgan_small, own_names
 from defocusfix.networks.drbnet import DRBNet, DualPixelDRBNet
 from defocusfix.networks.focusnet import focusnet_s
 from defocusfix.networks.restormer import Restormer
@@ -21,6 +22,8 @@ from defocusfix.networks.unet import UNet
 BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "blur-map": BlurMap,
     "blur-map-small": blur_map_small,
+    "defocusgan": DefocusGenerator,
+    "defocusgan-small": defocusgan_small,
     "drbnet": DRBNet,
     "drbnet-dual-pixel": DualPixelDRBNet,
     "focusnet-s": focusnet_s,
@@ -32,9 +35,22 @@ BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "unet": UNet,
 }
 
+PUBLISHED: dict[str, Callable[[Mapping[str, Tensor]], dict[str, Tensor]]] = {
+    "defocusgan": own_names,
+}
+"""Weights by the names of others to weights by our own, of networks whose names differ."""
+
 
 def build_network(name: str) -> nn.Module:
     """A freshly initialised network. Raises KeyError, naming what is known, for other names."""
     if name not in BUILDERS:
         raise KeyError(f"unknown network {name!r}; known: {', '.join(sorted(BUILDERS))}")
     return BUILDERS[name]()
+
+
+def by_own_names(name: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights for the network called `name`, published or our own, by the names of its parameters.
+
+    What they lack or have too much is for the network to say.
+    """
+    return PUBLISHED[name](weights) if name in PUBLISHED else dict(weights)

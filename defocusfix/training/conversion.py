@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from defocusfix.errors import ModelError
 from defocusfix.network_spec import NetworkSpec
-from defocusfix.networks.build import BUILDERS, build_network
+from defocusfix.networks.build import BUILDERS, build_network, by_own_names
 from defocusfix.networks.described import described
 from defocusfix.training.export import Exported, export_onnx
 from defocusfix.training.weights import weights_sha256
@@ -79,7 +79,7 @@ def convert_to_onnx(
         raise ModelError(
             f"there is no network {architecture!r}", why=f"known: {', '.join(sorted(BUILDERS))}"
         )
-    weights = read_published(source, sha256=sha256)
+    weights = by_own_names(architecture, read_published(source, sha256=sha256))
     network = build_network(architecture).eval()
     load_exactly(network, weights, source.name)
     digest = spec.weights_sha256 or weights_sha256(weights)

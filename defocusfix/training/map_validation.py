@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from defocusfix.evaluation.protocols import Restored
+from defocusfix.evaluation.protocols import Restore, Restored, Views
 from defocusfix.evaluation.rendered import score_rendered, summarise
 from defocusfix.figures.kernel_sheet import kernel_sheet, signed_map
 from defocusfix.figures.map_image import FloatImage
@@ -45,12 +45,12 @@ class _Found:
     """(H, W, 3)."""
 
 
-Views = Mapping[str, FloatImage]
+Pictures = Mapping[str, FloatImage]
 """Of one photo, (H, W, 3) in [0, 1]: "blurred", "all_in_focus"; "left", "right" if there are."""
 
 
 def photo_validation(
-    count: int, views_of: Callable[[int], Views]
+    count: int, views_of: Callable[[int], Pictures]
 ) -> Callable[[nn.Module], Validation]:
     """A look at photos whose blur nobody knows; the score is the error of reblurring.
 
@@ -58,7 +58,7 @@ def photo_validation(
     """
 
     @cache
-    def looked_at() -> list[Views]:
+    def looked_at() -> list[Pictures]:
         return [views_of(number) for number in range(min(LARGEST_PAIRS, count))]
 
     def validate(network: nn.Module) -> Validation:
@@ -71,7 +71,7 @@ def photo_validation(
     return validate
 
 
-def rendered_validation(rendered: RenderedSet) -> Callable[[nn.Module], Validation]:
+def rendered_map_validation(rendered: RenderedSet) -> Callable[[nn.Module], Validation]:
     """A look at rendered pairs; the score is the map's error where there is texture."""
     pairs = [rendered[k] for k in range(min(LARGEST_PAIRS, len(rendered)))]
     looked_at = [
@@ -83,10 +83,8 @@ def rendered_validation(rendered: RenderedSet) -> Callable[[nn.Module], Validati
     def validate(network: nn.Module) -> Validation:
         mapped = _blur_map(network)
         found = [_find(mapped, **views) for views in looked_at]
-        by_kernels = iter([np.abs(each.radius_px) for each in found])
-        by_levels = iter([each.level for each in found])
-        scores = score_rendered(lambda image: Restored(image, next(by_kernels)), pairs)
-        level_scores = score_rendered(lambda image: Restored(image, next(by_levels)), pairs)
+        scores = score_rendered(_told([np.abs(each.radius_px) for each in found]), pairs)
+        level_scores = score_rendered(_told([each.level for each in found]), pairs)
         metrics = _errors(looked_at, found)
         for region in ("all", "textured"):
             summary = summarise(scores, region)
@@ -99,6 +97,16 @@ def rendered_validation(rendered: RenderedSet) -> Callable[[nn.Module], Validati
         return Validation(metrics, score=-metrics["radius_error_px_textured"], pictures=pictures)
 
     return validate
+
+
+def _told(maps: Sequence[FloatImage]) -> Restore:
+    """Leaves photos as they are and tells a map of each, in turn."""
+    remaining = iter(maps)
+
+    def restore(image: FloatImage, views: Views | None = None) -> Restored:
+        return Restored(image, next(remaining))
+
+    return restore
 
 
 def sign_accuracy(maps: Sequence[FloatImage], truths: Sequence[FloatImage]) -> float:
@@ -149,7 +157,7 @@ def _find(
     )
 
 
-def _errors(looked_at: Sequence[Views], found: Sequence[_Found]) -> dict[str, float]:
+def _errors(looked_at: Sequence[Pictures], found: Sequence[_Found]) -> dict[str, float]:
     reblurred = [
         np.abs(each.reblurred - views["blurred"]).mean()
         for views, each in zip(looked_at, found, strict=True)
@@ -160,7 +168,7 @@ def _errors(looked_at: Sequence[Views], found: Sequence[_Found]) -> dict[str, fl
 
 def _pictures(
     network: BlurMap,
-    looked_at: Sequence[Views],
+    looked_at: Sequence[Pictures],
     found: Sequence[_Found],
     truths: Sequence[FloatImage | None],
 ) -> dict[str, NDArray[np.uint8]]:

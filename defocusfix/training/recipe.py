@@ -9,7 +9,8 @@ Three rules a recipe keeps:
 - `Stage.forward` runs once per step. A turn that trains a module used by `forward` must be the
   last of the step (PyTorch raises otherwise); earlier turns detach what they take from `outputs`.
 - Batch k depends on its number only, never on a global generator, so that a resumed run and a run
-  on several processes see the same data. Dropout may use torch's generator: it is seeded per step.
+  on several processes see the same data. Dropout may use torch's generator: it is seeded per step
+  and process. What all processes must share is drawn from (seed, step, repetition).
 - Schedules are functions of `Progress`; a network holds no counter.
 """
 
@@ -39,6 +40,8 @@ class Progress:
     """Length of the stage in steps; with a schedule by time, only its share of the run."""
     time_fraction: float | None = None
     """Share of the stage's time that is over; None where the schedule follows the steps."""
+    repetition: int = 0
+    """How often the present turn was already made in this step; see `Turn.repeat`."""
 
     @property
     def fraction(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch.nn.utils import clip_grad_norm_
@@ -36,9 +37,9 @@ def train_step(
         outputs = stage.forward(batch, progress)
     report: dict[str, float] = {}
     for turn in stage.turns:
-        for _ in range(turn.repeat):
+        for repetition in range(turn.repeat):
             with autocast:
-                terms = turn.terms(outputs, batch, progress)
+                terms = turn.terms(outputs, batch, replace(progress, repetition=repetition))
             report |= _descend(recipe, stage, turn, terms)
             for name in turn.trains:
                 optimisers[name].take_step(rate)

@@ -10,7 +10,7 @@ from defocusfix.engines.recognise import (
     runnable_architecture,
 )
 from defocusfix.errors import ModelError
-from tests.networks import published_drbnet
+from tests.networks import published_defocusgan, published_drbnet
 from tests.networks.published_restormer import published_shapes
 
 
@@ -40,8 +40,9 @@ def test_what_cannot_be_run_is_named_and_refused(architecture):
     assert refusal.value.exit_code == 5
 
 
-def test_the_published_restormer_and_the_bundled_weights_are_recognised():
+def test_the_published_networks_and_the_bundled_weights_are_recognised():
     assert detect_architecture(published_shapes()) == "restormer"
+    assert detect_architecture(published_defocusgan.published_shapes()) == "defocusgan"
     bundled = safetensors_shapes(bundled_models_folder() / "focusnet-s" / "model.safetensors")
     assert detect_architecture(bundled) == "focusnet-s"
 

@@ -27,11 +27,14 @@ from defocusfix.engines.recognise import runnable_architecture
 from defocusfix.errors import ModelError, OutputError
 from defocusfix.network_spec import NetworkSpec
 from defocusfix.networks import build
+from defocusfix.networks.defocusgan import DefocusGenerator
+from defocusfix.networks.described import described
 from defocusfix.networks.restormer import Restormer
 from defocusfix.restoration import RestoreSettings, open_restorer
 from defocusfix.training import conversion, export
 from defocusfix.training.conversion import convert_to_onnx, read_published, stored_shapes
 from defocusfix.training.weights import weights_sha256
+from tests.networks import published_defocusgan
 from tests.networks.published_restormer import published_shapes, random_weights
 
 SMALL = {"width": 8, "blocks": (1, 1, 1, 1), "refinement": 1, "heads": (1, 2, 2, 4)}
@@ -395,3 +398,35 @@ def test_the_whole_network_goes_from_its_checkpoint_to_a_restored_picture(tmp_pa
         expected = restormer(torch.from_numpy(image)).numpy()
     assert np.abs(expected - image).max() > 0.05
     np.testing.assert_allclose(engine.run({"image": image})["restored"], expected, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_defocusgan_becomes_a_network_that_restores(tmp_path, monkeypatch):
+    """As its authors' training leaves it: the critic and both optimisers beside the generator."""
+    small = {"width": 8, "blocks": (0, 1, 1, 1)}
+    monkeypatch.setitem(build.BUILDERS, "defocusgan", partial(DefocusGenerator, **small))
+    monkeypatch.setattr(export, "PARITY_SIZES", ((1, 2, 3),))
+    weights = published_defocusgan.random_weights(published_defocusgan.published_shapes(**small))
+    layer = torch.nn.Conv2d(3, 3, 3)
+    optimiser = torch.optim.Adam(layer.parameters())
+    layer(torch.rand(1, 3, 8, 8)).sum().backward()
+    optimiser.step()
+    rates = torch.optim.lr_scheduler.MultiStepLR(optimiser, [30, 60])
+    content = {
+        "state_dict": {f"module.{name}": tensor for name, tensor in weights.items()},
+        "optimizers": optimiser.state_dict(),
+        "schedulers": rates.state_dict(),
+        "epoch": 90,
+        "state_dict_D": layer.state_dict(),
+    }
+    source = tmp_path / "90_models.pth"
+    torch.save(content, source)
+    spec = described(build.build_network("defocusgan"), "defocusgan")
+    exported = convert_to_onnx(source, "defocusgan", tmp_path / "defocusgan.onnx", spec)
+    engine = OnnxRuntimeEngine(exported.path, threads=1)
+    image = np.random.default_rng(1).random((1, 3, 48, 64), dtype=np.float32)
+    expected = published_defocusgan.published_forward(
+        weights, torch.from_numpy(image), torch.zeros(1, 1, 48, 64), 0.0, small["blocks"]
+    )
+    found = engine.run({"image": image})["restored"]
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from defocusfix.rendering.produce import RenderSettings, render_set
 from defocusfix.training.distributed import average, average_gradients, from_first
 from defocusfix.training.weights import read_weights
 from tests.training.misaligned import write_pairs
@@ -54,6 +55,24 @@ def test_two_processes_learn_from_misaligned_pairs_as_one_does(tmp_path):
     assert_trained_alike(tmp_path / "one", tmp_path / "two", rtol=1e-4, atol=2e-5)
     last = json.loads((tmp_path / "two" / "metrics.jsonl").read_text().splitlines()[-1])
     assert {"to_output", "reblur", "kernels"} <= last.keys()  # both turns of the last stage
+
+
+@pytest.mark.slow
+def test_two_processes_train_against_a_critic_as_one_does(tmp_path):
+    rendered = RenderSettings((), size=64, count=4, seed=0, shard_size=4)
+    list(render_set(rendered, tmp_path / "set", processes=1))
+    settings = {
+        "crops": f'["{tmp_path / "set"}"]', "network": "defocusgan-small", "critic_width": 4,
+        "crop_px": 32, "gan.feature_weight": 0, "gan.batch_size": 2, "gan.pixel_epochs": 1,
+        "gan.joining_epochs": 1, "gan.adversarial_epochs": 1, "gan.fade_steps": 4,
+        "gan.fade_after_epochs": 1,
+    }  # fmt: skip
+    words = [w for key, value in settings.items() for w in ("--set", f"recipe.{key}={value}")]
+    train(tmp_path / "one", 1, "-r", "defocus-gan", *words)
+    train(tmp_path / "two", 2, "-r", "defocus-gan", *words)
+    assert_trained_alike(tmp_path / "one", tmp_path / "two", rtol=1e-4, atol=2e-5)
+    last = json.loads((tmp_path / "two" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert {"wasserstein", "defocus", "penalty", "pixel", "adversarial"} <= last.keys()
 
 
 def test_alone_nothing_is_averaged():

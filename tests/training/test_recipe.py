@@ -31,17 +31,17 @@ def test_terms_without_a_weight_stop_the_step():
         play(with_turns(recipe, turn))
 
 
-def test_a_turn_is_repeated_as_often_as_it_says():
+def test_a_turn_is_repeated_as_often_as_it_says_and_told_which_time_it_is():
     calls = []
 
     def counted(outputs, batch, progress):
-        calls.append(1)
+        calls.append(progress.repetition)
         return {"pixel": (network(batch["blurred"]) - batch["all_in_focus"]).abs().mean()}
 
     recipe = toy.build(toy.Config())
     network = recipe.modules["network"]
     play(with_turns(recipe, Turn(("network",), {"pixel": 1.0}, counted, repeat=3)))
-    assert len(calls) == 3
+    assert calls == [0, 1, 2]
 
 
 def test_all_turns_report_their_terms():

@@ -5,6 +5,7 @@ presets are TOML files beside it, named `<recipe>-<preset>.toml`.
 """
 
 RECIPES: dict[str, str] = {
+    "defocus-gan": "defocusfix.training.recipes.defocus_gan",
     "learnable-kernel": "defocusfix.training.recipes.learnable_kernel",
     "light-field": "defocusfix.training.recipes.light_field",
     "reblur-guided": "defocusfix.training.recipes.reblur_guided",

@@ -14,7 +14,7 @@ from defocusfix.pairs.rendered import RenderedSet
 from defocusfix.registration.warp import FloatImage
 from defocusfix.training.data import CropSource
 from defocusfix.training.dual_pixel_data import DualPixelSource, with_views
-from defocusfix.training.map_validation import photo_validation, rendered_validation
+from defocusfix.training.map_validation import photo_validation, rendered_map_validation
 from defocusfix.training.pair_data import PairSource, chosen_pairs
 from defocusfix.training.recipe import Tensors, Validation
 from defocusfix.training.recipes.learnable_kernel_config import Config
@@ -45,7 +45,7 @@ def data_of(config: Config) -> tuple[Source, Validate | None]:
     """
     validate = None
     if config.validation is not None:
-        validate = rendered_validation(RenderedSet(config.validation))
+        validate = rendered_map_validation(RenderedSet(config.validation))
     if config.crops:
         sets = [RenderedSet(folder) for folder in config.crops]
         return CropSource(sets, config.seed, crop=config.data.crop_px), validate
