@@ -157,6 +157,8 @@ class Recipe:
     """Looks at the averaged inference module, in eval mode and without gradients."""
     optimisers: Mapping[str, OptimiserConfig] = field(default_factory=dict)
     """By module name; modules that are not named get AdamW with its defaults."""
+    looked_at: tuple[str, ...] = ()
+    """Modules of which `validate` tells something; none for the inference module alone."""
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -164,7 +166,7 @@ class Recipe:
         names = [stage.name for stage in self.stages]
         if len(names) != len(set(names)):
             raise ValueError(f"recipe {self.name!r} uses a stage's name twice: {names}")
-        named = {self.inference, *self.optimisers}
+        named = {self.inference, *self.optimisers, *self.looked_at}
         named |= {name for stage in self.stages for turn in stage.turns for name in turn.trains}
         if unknown := sorted(named - self.modules.keys()):
             raise ValueError(f"recipe {self.name!r} has no modules {unknown}")

@@ -136,7 +136,7 @@ class Trainer:
         last = sys.maxsize if self.config.schedule_by == "time" else stage.steps
         saved = validated = self._elapsed()
         meter = Meter(stage, saved)
-        moves_network = self._moves_inference(stage)  # else there is nothing new to look at
+        has_news = self._moves_what_is_looked_at(stage)
 
         def batch(step: int) -> Tensors:
             tensors = stage.batch(step, self.processes.rank, self.processes.world)
@@ -170,16 +170,17 @@ class Trainer:
                 if elapsed - saved >= self.config.save_minutes * 60:
                     self._save()
                     saved = elapsed
-                if moves_network and self._validation_is_due(elapsed - validated):
+                if has_news and self._validation_is_due(elapsed - validated):
                     self._validate(console)
                     validated = self._elapsed()
         return None
 
-    def _moves_inference(self, stage: Stage) -> bool:
-        """Whether a stage changes the module that is validated, or a part of it."""
-        inference = set(self.recipe.modules[self.recipe.inference].parameters())
+    def _moves_what_is_looked_at(self, stage: Stage) -> bool:
+        """Whether a stage changes what is validated, or a part of it."""
+        looked_at = self.recipe.looked_at or (self.recipe.inference,)
+        shown = {p for name in looked_at for p in self.recipe.modules[name].parameters()}
         names = {name for turn in stage.turns for name in turn.trains}
-        return any(inference & set(self.recipe.modules[name].parameters()) for name in names)
+        return any(shown & set(self.recipe.modules[name].parameters()) for name in names)
 
     def _advance(
         self, stage: Stage, batch: Tensors, progress: Progress

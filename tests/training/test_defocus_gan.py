@@ -18,31 +18,18 @@ from defocusfix.rendering.produce import RenderSettings, render_set
 from defocusfix.restoration.restorer import open_restorer
 from defocusfix.training.adversarial import critic_terms
 from defocusfix.training.checkpoint import read_checkpoint
-from defocusfix.training.config import TrainerConfig, read_preset, resolve_config
-from defocusfix.training.console import RunConsole
+from defocusfix.training.config import read_preset, resolve_config
 from defocusfix.training.export import export_onnx, load_network
 from defocusfix.training.recipe import Progress
 from defocusfix.training.recipes import learnable_kernel_gan as stages_of_gan
 from defocusfix.training.recipes.defocus_gan import Config, build
 from defocusfix.training.recipes.learnable_kernel import first_kernels
 from defocusfix.training.recipes.learnable_kernel_gan import GanConfig, mask_schedule, radius_of
-from defocusfix.training.run_folder import RunFolder
-from defocusfix.training.trainer import Outcome, Trainer
+from defocusfix.training.trainer import Outcome
 from defocusfix.training.weights import write_weights
 from tests.training.reblur_steps import stage_of, step_of
-from tests.training.test_reblur_runs import losses, state
-
-SMALL = GanConfig(
-    feature_weight=0,
-    defocus_pixel_weight=0.01,
-    pixel_epochs=1,
-    joining_epochs=1,
-    adversarial_epochs=1,
-    fade_after_epochs=2,
-    fade_steps=4,
-    batch_size=2,
-    learning_rate=1e-3,
-)
+from tests.training.runs import losses, play, state, trainer
+from tests.training.small_gan import SMALL_GAN
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +43,9 @@ def crops(tmp_path_factory):
 @pytest.fixture(scope="module")
 def config(crops) -> Config:
     """Two steps per stage."""
-    return Config(crops=(crops,), network="defocusgan-small", critic_width=4, crop_px=32, gan=SMALL)
+    return Config(
+        crops=(crops,), network="defocusgan-small", critic_width=4, crop_px=32, gan=SMALL_GAN
+    )
 
 
 @pytest.fixture
@@ -121,7 +110,7 @@ def test_no_masks_at_all_where_they_take_no_steps_to_fade():
 
 
 def test_the_map_masks_what_is_learnt_until_the_masks_are_gone(config):
-    faded = replace(config, gan=replace(SMALL, fade_after_epochs=0, fade_steps=2))
+    faded = replace(config, gan=replace(SMALL_GAN, fade_after_epochs=0, fade_steps=2))
     torch.manual_seed(0)
     stages = build(faded).stages
 
@@ -136,7 +125,7 @@ def test_the_map_masks_what_is_learnt_until_the_masks_are_gone(config):
 
 
 def test_learning_rates_halve_over_all_stages_together(crops):
-    gan = replace(SMALL, pixel_epochs=30, joining_epochs=30, adversarial_epochs=31)
+    gan = replace(SMALL_GAN, pixel_epochs=30, joining_epochs=30, adversarial_epochs=31)
     found = build(Config(crops=(crops,), network="defocusgan-small", critic_width=4, gan=gan))
     for stage, factor in zip(found.stages, (1, 0.5, 0.25), strict=True):
         for step in (0, stage.steps // 2):
@@ -216,7 +205,7 @@ def test_features_are_compared_in_the_order_of_colours_that_the_reference_has(co
 
     monkeypatch.setattr(stages_of_gan, "feature_loss", lambda settings: Features())
     for colours in ("bgr", "rgb"):
-        gan = replace(SMALL, feature_weight=0.006, feature_colours=colours)
+        gan = replace(SMALL_GAN, feature_weight=0.006, feature_colours=colours)
         made = build(replace(config, gan=gan))
         assert made.stages[0].turns[0].weights["feature"] == 0.006
         assert step_of(made, "adversarial")[0]["feature"] > 0
@@ -232,11 +221,11 @@ def test_the_references_features_are_those_before_the_last_relu_of_conv3_3():
 
 def test_without_the_weights_of_vgg_the_recipe_says_what_to_do(config):
     with pytest.raises(ModelError, match="VGG-19"):
-        build(replace(config, gan=replace(SMALL, feature_weight=0.006)))
+        build(replace(config, gan=replace(SMALL_GAN, feature_weight=0.006)))
 
 
 def test_a_focusnet_is_made_crisper_and_its_map_stays(crops):
-    gan = replace(SMALL, pixel_epochs=0, joining_epochs=0)
+    gan = replace(SMALL_GAN, pixel_epochs=0, joining_epochs=0)
     torch.manual_seed(0)
     made = build(Config(crops=(crops,), network="focusnet-s", critic_width=4, gan=gan))
     assert [stage.name for stage in made.stages] == ["adversarial"]
@@ -247,36 +236,19 @@ def test_a_focusnet_is_made_crisper_and_its_map_stays(crops):
     assert all(map(torch.equal, before, network.map.parameters()))
 
 
-def trainer(path, config: Config, *, resume: bool = False, seed: int = 0, clock=None, **settings):
-    torch.manual_seed(seed)
-    folder = RunFolder(path)
-    if not resume:
-        folder.begin("")
-    made = Trainer(
-        build(config),
-        TrainerConfig(**({"precision": "fp32", "log_steps": 1} | settings)),
-        folder,
-        device=torch.device("cpu"),
-        **({} if clock is None else {"clock": clock}),
-    )
-    if resume:
-        made.resume()
-    return made
-
-
-def play(made: Trainer) -> Outcome:
-    return made.run(RunConsole(made.folder, talks=False))
+def built_by(config: Config):
+    return lambda: build(config)
 
 
 @pytest.mark.parametrize(("ticks", "stage"), [(10, 1), (14, 2)])
 def test_a_resumed_run_equals_an_unbroken_one_to_the_last_bit(config, tmp_path, ticks, stage):
-    assert play(trainer(tmp_path / "unbroken", config)) == Outcome("finished", 6)
+    assert play(trainer(tmp_path / "unbroken", built_by(config))) == Outcome("finished", 6)
     clock = itertools.count().__next__  # ticks at every look
-    broken = trainer(tmp_path / "broken", config, clock=clock, max_hours=ticks / 3600)
+    broken = trainer(tmp_path / "broken", built_by(config), clock=clock, max_hours=ticks / 3600)
     assert play(broken).reason == "time"
     cut = read_checkpoint(tmp_path / "broken" / "last.ckpt")
     assert (cut.stage, cut.step) == (stage, 1)
-    resumed = trainer(tmp_path / "broken", config, resume=True, seed=77)
+    resumed = trainer(tmp_path / "broken", built_by(config), resume=True, seed=77)
     assert play(resumed) == Outcome("finished", 6)
     one, other = state(tmp_path / "unbroken"), state(tmp_path / "broken")
     assert one.keys() == other.keys()
@@ -287,8 +259,10 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_last_bit(config, tmp_path, 
 
 
 def test_a_run_ends_with_a_network_that_restores_without_a_map(config, crops, tmp_path):
-    longer = replace(config, validation=crops, samples_per_epoch=12, gan=replace(SMALL, clip=1.0))
-    play(trainer(tmp_path / "run", longer))
+    longer = replace(
+        config, validation=crops, samples_per_epoch=12, gan=replace(SMALL_GAN, clip=1.0)
+    )
+    play(trainer(tmp_path / "run", built_by(longer)))
     rows = losses(tmp_path / "run")
     assert rows[-1]["pixel"] < 0.8 * rows[0]["pixel"]
     network, spec = load_network(tmp_path / "run" / "best.safetensors")
@@ -328,7 +302,7 @@ def test_the_network_becomes_a_file_with_which_restore_works(tmp_path):
 )
 def test_settings_that_cannot_work_are_refused(change, words):
     with pytest.raises(ValueError, match=words):
-        replace(SMALL, **change)
+        replace(SMALL_GAN, **change)
 
 
 def test_crops_and_weights_that_do_not_fit_are_refused(config, crops, tmp_path):

@@ -26,13 +26,12 @@ from tests.training.blur_maps import RADIUS_PX, half_blurred, write_half_blurred
 from tests.training.misaligned import write_pairs
 from tests.training.reblur_steps import stage_of, step_of
 from tests.training.runs import losses, play, state, trainer
-
-TINY = BlurMapConfig(width=4, branches=(0, 1), levels=5)
+from tests.training.small_gan import TINY_MAP
 
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch):
-    monkeypatch.setitem(learnable_kernel.SIZES, "blur-map-small", TINY)
+    monkeypatch.setitem(learnable_kernel.SIZES, "blur-map-small", TINY_MAP)
 
 
 @pytest.fixture(scope="module")

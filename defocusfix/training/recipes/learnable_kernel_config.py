@@ -6,13 +6,14 @@ The preset `paper` takes the reference throughout, `recommended` is ours.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from defocusfix.networks.blur_map import SIZES
 from defocusfix.networks.radial_kernels import Padding
 from defocusfix.training.pair_data import PairChoice
+from defocusfix.training.recipes.learnable_kernel_gan import GanConfig
 
 STAGES = ("map 1", "kernels 1", "map 2", "kernels 2", "map 3")
 PAPER_VALUES = 4 * 3 * 512 * 512
@@ -79,6 +80,13 @@ class Config(PairChoice):
     """Steps of the first stage in which the map is not smoothed yet. Reference: 3000."""
     clip: float = math.inf
     """Largest gradient norm; inf for none. Reference: none."""
+    generator: str = ""
+    """The network that learns to restore by the maps in a second stage, as defocusgan; empty for
+    maps alone. The weights of the run are then those of this network, which needs no map."""
+    critic_width: int = 64
+    """Channels after the first convolution of the second stage's critic. Reference: 64."""
+    gan: GanConfig = field(default_factory=GanConfig)
+    """The second stage; its steps and those of the first follow each other in one run."""
     seed: int = 0
     """Of the order of crops, their places and variations."""
 
