@@ -47,6 +47,7 @@ COMMANDS = {
             "align": Entry("defocusfix.cli.data:align", IN_GROUP),
             "split": Entry("defocusfix.cli.data:split", IN_GROUP),
             "preview": Entry("defocusfix.cli.data:preview", IN_GROUP),
+            "light-field": Entry("defocusfix.cli.data_light_field:light_field", IN_GROUP),
         },
     ),
     "finetune": Entry("defocusfix.cli.finetune:finetune", TRAIN),

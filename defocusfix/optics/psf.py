@@ -94,6 +94,29 @@ class Aperture:
             psf = _softened(psf, sigma)
         return psf.astype(np.float32)
 
+    def light(self, x: Floats, y: Floats, rim: float) -> Floats:
+        """Light through the pupil points (y, x), (len(y), len(x)), 0 outside, not normalised.
+
+        x, y: positions from the centroid of the light, in radii of the aperture. rim: width of
+        the linear ramp that the edge is drawn with, in radii. `softness` is no matter of the
+        pupil and has no effect.
+        """
+        survey = _survey(self)
+        return _light(self, x + survey.x, y + survey.y, rim)
+
+    @property
+    def mean_square(self) -> float:
+        """Mean squared distance of the light from its centroid, in radii squared; 1/2 for a disc.
+
+        Without `softness`, which leaves the second moment as it is.
+        """
+        return _survey(self).mean_square
+
+    @property
+    def extent(self) -> float:
+        """Largest distance of any light from the centroid along x or y, in radii."""
+        return _survey(self).extent
+
     def across_focus(self) -> Aperture:
         """The same aperture as a point on the other side of the plane of focus shows it.
 
