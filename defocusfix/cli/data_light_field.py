@@ -151,9 +151,9 @@ def light_field(
 
       defocusfix data light-field views -o pairs
 
-      defocusfix data light-field views -o pairs --aperture 4 --aperture 2 --planes 5
+      defocusfix data light-field views -o pairs --aperture 4 --planes 5
 
-      defocusfix data light-field lenslets.png --grid 15x15 --disparity map.pfm -o pairs
+      defocusfix data light-field all.png --grid 15x15 -o pairs
     """
     from defocusfix.jobs.map_file import encode_map
     from defocusfix.jobs.treatment import MAP_SUFFIXES
