@@ -6,10 +6,11 @@ VIEWS is a folder of an odd number of views each way, 9 x 9 for the figures in d
 
 ghosts: every second view alone, with a given number of views made between them, against the photo
 from all views; PSNR of display values, where all views show something. geometry: the shift between
-photo and target, by enhanced correlation (ECC) of the whole and of 4 x 3 tiles of it. sharpness:
-how much of the target's fine contrast is left where the photo is in focus, for several ways to
-shift a view. vignetting: views darkened towards the rim, the outermost black, read again.
-restoring: what the bundled weights gain, by blur radius.
+photo and target, by enhanced correlation (ECC) of the whole and of 4 x 3 tiles of it, away from
+clipped light, whose blur reaches into the picture from one side only. sharpness: how much of the
+target's fine contrast is left where the photo is in focus, for several ways to shift a view.
+vignetting: views darkened towards the rim, the outermost black, read again. restoring: what the
+bundled weights gain, by blur radius.
 """
 
 from __future__ import annotations
@@ -49,6 +50,12 @@ FINE_SIGMA_PX = 1.0  # what a Gaussian of this takes away is fine contrast
 IN_FOCUS_PX = 0.25
 RADIUS_EDGES_PX = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 TILES = (3, 4)
+BRIGHT = 0.6  # display value; nothing but the sky of the scene measured is brighter
+BRIGHTENED = 3.0  # in the contact sheet, since the scene is dark
+BLOOM_PX = 17  # around it, left out of the geometry: the largest blur, both ways
+AS_THEY_ARE = LightFieldSettings(
+    largest_step_px=2.0
+)  # for parts that views in between change little
 DARKEST_GAIN = 0.55  # of the rim, in the test of vignetting
 SHIFTS = {
     "bilinear": cv2.INTER_LINEAR,
@@ -93,7 +100,7 @@ def focal_planes(slopes: Slopes) -> tuple[float, float]:
 def ghosts(stored: StoredLightField, slopes: Slopes) -> None:
     """Every second view, with and without views in between, against all of them."""
     field = stored.field
-    half = LightField(field.views[::2, ::2], field.usable[::2, ::2], field.seen[::2, ::2])
+    half = halved(field)
     of_all = view_slopes(slopes.values, field.grid)
     of_half = view_slopes(2 * slopes.values, half.grid)
     far, near = focal_planes(slopes)
@@ -113,6 +120,11 @@ def ghosts(stored: StoredLightField, slopes: Slopes) -> None:
         print(f"| {focus:+.2f} | {farthest:.1f} | {scores} |")
 
 
+def halved(field: LightField) -> LightField:
+    """Every second view, the middle one among them where the grid is 5, 9, 13, ... wide."""
+    return LightField(field.views[::2, ::2], field.usable[::2, ::2], field.seen[::2, ::2])
+
+
 def psnr(photo: Refocused, truth: Refocused) -> float:
     """dB, of display values, where both are whole."""
     both = photo.whole & truth.whole
@@ -124,7 +136,7 @@ def geometry(stored: StoredLightField, slopes: Slopes) -> None:
     """The shift between photo and target, whole and by tiles."""
     print("| pair | whole, px | median of tiles, px | largest of tiles, px |")
     print("|---|---|---|---|")
-    for pair in pairs_of(stored, slopes, LightFieldSettings()):
+    for pair in pairs_of(stored, slopes, AS_THEY_ARE):
         top, left, height, width = largest_rectangle(pair.whole)
         part = np.s_[top : top + height, left : left + width]
         photo, target = (
@@ -135,20 +147,25 @@ def geometry(stored: StoredLightField, slopes: Slopes) -> None:
             np.linspace(0, side, count + 1).astype(int)
             for side, count in zip(photo.shape, TILES, strict=True)
         )
-        tiles = [
-            shift_px(photo[a:b, c:d], target[a:b, c:d])
-            for a, b in pairwise(rows)
-            for c, d in pairwise(columns)
-        ]
-        figures = shift_px(photo, target), np.median(tiles), np.max(tiles)
+        bright = cv2.dilate((target > BRIGHT).astype(np.uint8), np.ones((BLOOM_PX, BLOOM_PX)))
+        parts = [np.s_[a:b, c:d] for a, b in pairwise(rows) for c, d in pairwise(columns)]
+        tiles = [shift_px(photo[at], target[at], bright[at] == 0) for at in parts]
+        figures = shift_px(photo, target, bright == 0), np.median(tiles), np.max(tiles)
         print(f"| {pair.name} | " + " | ".join(f"{figure:.3f}" for figure in figures) + " |")
 
 
-def shift_px(photo: np.ndarray, target: np.ndarray) -> float:
+def shift_px(photo: np.ndarray, target: np.ndarray, mask: np.ndarray) -> float:
     """Length of the translation that lays one over the other."""
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 200, 1e-7)
-    start = np.eye(2, 3, dtype=np.float32)
-    _, found = cv2.findTransformECC(target, photo, start, cv2.MOTION_TRANSLATION, stop)
+    _, found = cv2.findTransformECC(
+        np.ascontiguousarray(target),
+        np.ascontiguousarray(photo),
+        np.eye(2, 3, dtype=np.float32),
+        cv2.MOTION_TRANSLATION,
+        stop,
+        inputMask=255 * np.ascontiguousarray(mask, np.uint8),
+        gaussFiltSize=5,
+    )
     return float(np.hypot(*found[:, 2]))
 
 
@@ -230,7 +247,7 @@ def restoring(stored: StoredLightField, slopes: Slopes) -> None:
     restorer = open_restorer(None, precision="fp32")
     errors: list[list[np.ndarray]] = [[] for _ in pairwise(RADIUS_EDGES_PX)]
     print("| pair | input, dB | restored, dB | gain, dB |\n|---|---|---|---|")
-    for pair in pairs_of(stored, slopes, LightFieldSettings()):
+    for pair in pairs_of(stored, slopes, AS_THEY_ARE):
         top, left, height, width = largest_rectangle(pair.whole)
         part = np.s_[top : top + height, left : left + width]
         photo, target = to_display(pair.blurred[part]), to_display(stored.field.middle[part])
@@ -253,26 +270,27 @@ def restoring(stored: StoredLightField, slopes: Slopes) -> None:
 
 
 def pictures(stored: StoredLightField, slopes: Slopes, folder: Path) -> None:
-    """Crops of the middle view, of photos, and of one with ghosts and without."""
-    field = stored.field
+    """Crops of the middle view, of photos, and of a wide blur with ghosts and without."""
+    field, half = stored.field, halved(stored.field)
     far, near = focal_planes(slopes)
-    radius, beyond = field.largest_radius_steps, far - BEYOND
+    radius, beyond = field.largest_radius_steps, near + BEYOND
     of_views = view_slopes(slopes.values, field.grid)
+    of_half = view_slopes(2 * slopes.values, half.grid)
+    few = sample_pupil(half, DISC, radius / 2, 1)
+    many = sample_pupil(half, DISC, radius / 2, 5)
+    all_views = sample_pupil(field, DISC, radius, 3)
     ways = {
         "middle view, the target": field.middle,
-        "focused far": refocus(field, sample_pupil(field, DISC, radius, 3), far, of_views).image,
-        "focused near": refocus(field, sample_pupil(field, DISC, radius, 3), near, of_views).image,
-        "behind the scene, 9 x 9 views": refocus(
-            field, sample_pupil(field, DISC, radius, 1), beyond
-        ).image,
-        "with views in between": refocus(
-            field, sample_pupil(field, DISC, radius, 5), beyond, of_views
-        ).image,
+        "focused far": refocus(field, all_views, far, of_views).image,
+        "focused near": refocus(field, all_views, near, of_views).image,
+        "focused before the scene, 5 x 5 views": refocus(half, few, 2 * beyond).image,
+        "the same, with views in between": refocus(half, many, 2 * beyond, of_half).image,
     }
     height, width = field.size
-    crops = [Crop(int(0.32 * height), int(x * width), 150, 190) for x in (0.06, 0.4)]
+    crops = [Crop(int(0.32 * height), int(0.06 * width), 170, 250)]
+    crops.append(Crop(int(0.03 * height), int(0.05 * width), 170, 250))
     sheet = [
-        [Panel(name, crop.of(to_display(2 * image))) for name, image in ways.items()]
+        [Panel(name, crop.of(to_display(BRIGHTENED * image))) for name, image in ways.items()]
         for crop in crops
     ]
     folder.mkdir(parents=True, exist_ok=True)

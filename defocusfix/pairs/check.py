@@ -200,7 +200,12 @@ def _tone_difference(blurred: Pixels, sharp: Pixels, geometry: PairGeometry) -> 
 def _equally_blurred(one: PairReport, other: PairReport) -> bool:
     if one.blur is None or other.blur is None:
         return one.blur is other.blur
-    return math.isclose(one.blur.median_px, other.blur.median_px, rel_tol=0.05, abs_tol=0.1)
+    # One scene focused near and far may have the same blur in the middle, but not at the end.
+    radii = ((blur.median_px, blur.high_px) for blur in (one.blur, other.blur))
+    return all(
+        math.isclose(here, there, rel_tol=0.05, abs_tol=0.1)
+        for here, there in zip(*radii, strict=True)
+    )
 
 
 def _small(pixels: Pixels) -> FloatArray:

@@ -15,7 +15,16 @@ from PIL import Image
 from defocusfix.pairs.check import check_pairs
 from defocusfix.pairs.find import find_pairs
 from defocusfix.pairs.report import DataReport, PairReport, as_csv
-from tests.pairs.photographed import as_8_bits, moved, scene, similarity, write_pair, write_set
+from tests.pairs.photographed import (
+    SIZE,
+    as_8_bits,
+    defocused,
+    moved,
+    scene,
+    similarity,
+    write_pair,
+    write_set,
+)
 
 
 def checked(root, **how) -> DataReport:
@@ -160,6 +169,17 @@ def test_a_pair_that_is_there_twice_counts_once(tmp_path):
     assert first.verdict == "good"
     assert (second.verdict, second.duplicate_of) == ("reject", "00")
     assert second.reasons == ("the same two photos as 00",)
+
+
+def test_one_scene_with_more_blur_at_its_side_is_not_there_twice(tmp_path):
+    sharp = 0.1 + 0.8 * scene(3)
+    aside = np.where(np.arange(SIZE[1]) < 0.7 * SIZE[1], 1.0, 0.0)[None, :, None]
+    for name, radius_px in (("near", 2.0), ("far", 3.0)):
+        photo = aside * defocused(sharp, 2.0) + (1 - aside) * defocused(sharp, radius_px)
+        for folder, image in (("blurry", photo), ("sharp", sharp)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(as_8_bits(image)).save(tmp_path / folder / f"{name}.png")
+    assert [pair.verdict for pair in checked(tmp_path).pairs] == ["good", "good"]
 
 
 def test_photos_without_a_counterpart_are_named(tmp_path):
