@@ -190,8 +190,8 @@ def mask_schedule(
 def radius_of(modules: Mapping[str, nn.Module], batch: Tensors) -> Tensor:
     """Blur radius (B, 1, H, W) >= 0 of the blurred photos, in pixels; no gradient passes.
 
-    modules, batch: see `gan_stages`. Of a BlurMap it is the level, the largest of the colours, which
-    the reference takes for a radius and for which it has set the borders of its masks.
+    modules, batch: see `gan_stages`. Of a BlurMap it is the level, the largest of the colours:
+    the reference takes it for a radius, and the borders of its masks are made for it.
     """
     if "estimator" not in modules:
         return F.interpolate(batch["radius_px"], scale_factor=2.0, mode="nearest")
