@@ -23,7 +23,6 @@ from defocusfix.training.export import export_onnx, load_network
 from defocusfix.training.recipe import Progress
 from defocusfix.training.recipes import learnable_kernel_gan as stages_of_gan
 from defocusfix.training.recipes.defocus_gan import Config, build
-from defocusfix.training.recipes.learnable_kernel import first_kernels
 from defocusfix.training.recipes.learnable_kernel_gan import GanConfig, mask_schedule, radius_of
 from defocusfix.training.trainer import Outcome
 from defocusfix.training.weights import write_weights
@@ -159,10 +158,9 @@ def test_a_focusnet_may_say_how_blurred_a_place_is_and_learns_nothing(config, tm
 def test_a_blur_map_sees_both_views_or_the_photo_twice():
     torch.manual_seed(0)
     network, views = build_network("blur-map-small"), torch.rand(2, 6, 16, 16)
-    network.kernels.start_from(first_kernels(network.kernels.levels))
     with torch.no_grad():
-        both = network.signed_radius_px(views).abs().amax(dim=1, keepdim=True)
-        alone = network.signed_radius_px(views[:, :3].repeat(1, 2, 1, 1))
+        both = network.estimator(views).abs().amax(dim=1, keepdim=True)
+        alone = network.estimator(views[:, :3].repeat(1, 2, 1, 1))
     modules, batch = {"estimator": network}, {"blurred": views[:, :3]}
     torch.testing.assert_close(radius_of(modules, batch | {"views": views}), both)
     expected = alone.abs().amax(dim=1, keepdim=True)

@@ -190,14 +190,15 @@ def mask_schedule(
 def radius_of(modules: Mapping[str, nn.Module], batch: Tensors) -> Tensor:
     """Blur radius (B, 1, H, W) >= 0 of the blurred photos, in pixels; no gradient passes.
 
-    modules, batch: see `gan_stages`. Of a map with a radius for each colour it is the largest.
+    modules, batch: see `gan_stages`. Of a BlurMap it is the level, the largest of the colours:
+    the reference takes it for a radius, and the borders of its masks are made for it.
     """
     if "estimator" not in modules:
         return F.interpolate(batch["radius_px"], scale_factor=2.0, mode="nearest")
     estimator, blurred = modules["estimator"], batch["blurred"]
     with torch.no_grad():
         if isinstance(estimator, BlurMap):
-            signed = estimator.signed_radius_px(batch.get("views", as_views(blurred)))
+            signed = estimator.estimator(batch.get("views", as_views(blurred)))  # (B, 3, H, W)
             return signed.float().abs().amax(dim=1, keepdim=True)
         belief = as_deblurrer(estimator).deblur(blurred).belief
     assert belief is not None
