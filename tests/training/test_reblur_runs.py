@@ -5,65 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
 from defocusfix.training.checkpoint import read_checkpoint
-from defocusfix.training.config import TrainerConfig
-from defocusfix.training.console import RunConsole
 from defocusfix.training.recipe import Progress
 from defocusfix.training.recipes.reblur_guided import build
-from defocusfix.training.recipes.reblur_guided_config import Config
-from defocusfix.training.run_folder import RunFolder
-from defocusfix.training.trainer import Outcome, Trainer
+from defocusfix.training.trainer import Outcome
 from tests.training.reblur_steps import stage_of
-
-
-def trainer(path, config: Config, *, resume: bool = False, seed: int = 0, clock=None, **settings):
-    torch.manual_seed(seed)
-    folder = RunFolder(path)
-    if not resume:
-        folder.begin("")
-    made = Trainer(
-        build(config),
-        TrainerConfig(**({"precision": "fp32", "log_steps": 1} | settings)),
-        folder,
-        device=torch.device("cpu"),
-        **({} if clock is None else {"clock": clock}),
-    )
-    if resume:
-        made.resume()
-    return made
-
-
-def play(made: Trainer) -> Outcome:
-    return made.run(RunConsole(made.folder, talks=False))
-
-
-def state(run: Path) -> dict[str, torch.Tensor]:
-    """Weights of all modules, the average and the optimisers' memories, as a run left them."""
-    last = read_checkpoint(run / "last.ckpt")
-    modules = {**last.modules, "average": last.average}
-    found = {
-        f"{name}.{key}": value for name, kept in modules.items() for key, value in kept.items()
-    }
-    for name, parts in last.optimisers.items():
-        for part in parts:
-            for number, memory in part["state"].items():
-                found |= {f"{name} {number} {key}": value for key, value in memory.items()}
-    return found
-
-
-def losses(run: Path) -> list[dict[str, float]]:
-    """Every term of every step."""
-    rows = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-    return [
-        {name: row[name] for name in row if name not in ("seconds", "samples_per_second")}
-        for row in rows
-        if row["kind"] == "train"
-    ]
+from tests.training.whole_runs import losses, play, state, trainer
 
 
 @pytest.mark.parametrize(
@@ -73,13 +24,13 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_last_bit(
     config, tmp_path, kernels_from, ticks, stage
 ):
     config = replace(config, warm_up_reblurs=True, kernels_from=kernels_from, full_epochs=2)
-    assert play(trainer(tmp_path / "unbroken", config)) == Outcome("finished", 8)
+    assert play(trainer(tmp_path / "unbroken", build, config)) == Outcome("finished", 8)
     clock = itertools.count().__next__  # ticks at every look
-    broken = trainer(tmp_path / "broken", config, clock=clock, max_hours=ticks / 3600)
+    broken = trainer(tmp_path / "broken", build, config, clock=clock, max_hours=ticks / 3600)
     assert play(broken).reason == "time"
     cut = read_checkpoint(tmp_path / "broken" / "last.ckpt")
     assert (cut.stage, cut.step > 0) == (stage, True)
-    resumed = trainer(tmp_path / "broken", config, resume=True, seed=77)
+    resumed = trainer(tmp_path / "broken", build, config, resume=True, seed=77)
     assert play(resumed) == Outcome("finished", 8)
     one, other = state(tmp_path / "unbroken"), state(tmp_path / "broken")
     assert one.keys() == other.keys()
@@ -90,7 +41,7 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_last_bit(
 
 def test_a_run_from_end_to_end_lowers_its_losses_and_logs_each_term(config, tmp_path):
     longer = replace(config, held_out=("02",), warm_up_epochs=6, full_epochs=6, learning_rate=3e-3)
-    made = trainer(tmp_path / "run", longer)
+    made = trainer(tmp_path / "run", build, longer)
 
     def of_one_batch() -> dict[str, float]:
         """Of one batch, whatever the stage, as the deblurrer is used later."""
