@@ -1,12 +1,12 @@
 """Does learning from rendered pairs first and from real ones after help, and by which loss?
 
     python benchmarks/two_step_claim.py WORK --crops SET --pairs DIR [--pairs DIR ...]
-        --aperture DIR --brackets DIR [--imagenet FILE] [--seed N] [--table]
+        --aperture DIR --brackets DIR [--vgg FILE] [--imagenet FILE] [--seed N] [--table]
 
 DRBNet's claim (CVPR 2022, arXiv 2204.00367): pairs that match first, real pairs by a loss on
 features after. One small network learns by each method, always the recipe `light-field` with some
-of its settings changed, for the same number of steps: FIRST_STEPS on rendered pairs (SET, made by
-`defocusfix render`) or on real ones, then SECOND_STEPS on either. Of pairs, DIR holds the folders
+of its settings changed, for the same number of steps: first on rendered pairs (SET, made by
+`defocusfix render`) or on real ones, then, fewer, on either. Of pairs, DIR holds the folders
 blurry and sharp; targets are aligned by one map for the whole photo, their exposure matched. What
 became of it is scored on photos that none of them has seen: real focus brackets, and pairs of an
 aperture series, as `defocusfix evaluate` scores them.
@@ -126,9 +126,6 @@ class SmallResidualUNet(nn.Module):
         return image + F.pixel_shuffle(self.tail(features), 2)
 
 
-BUILDERS[NETWORK] = SmallResidualUNet  # for this program alone
-
-
 @dataclass(frozen=True)
 class Places:
     """What the program was told."""
@@ -139,6 +136,8 @@ class Places:
     vgg: Path | None
     imagenet: Path | None
     seed: int
+    first_steps: int = FIRST_STEPS
+    second_steps: int = SECOND_STEPS
 
 
 @dataclass(frozen=True)
@@ -162,11 +161,23 @@ def main() -> None:
     parser.add_argument("--imagenet", type=Path, metavar="FILE")
     parser.add_argument("--method", action="append", choices=list(METHODS), help="only this one")
     parser.add_argument("--seed", type=int, default=0, help="of first weights and of crops")
+    parser.add_argument("--first-steps", type=int, default=FIRST_STEPS, metavar="N")
+    parser.add_argument("--second-steps", type=int, default=SECOND_STEPS, metavar="N")
     parser.add_argument("--table", action="store_true", help="print what is there and stop")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="draw what is there and stop")
     told = parser.parse_args()
     torch.set_num_threads(1)
-    places = Places(told.work, told.crops, tuple(told.pairs), told.vgg, told.imagenet, told.seed)
+    BUILDERS[NETWORK] = SmallResidualUNet  # for this program alone
+    places = Places(
+        told.work,
+        told.crops,
+        tuple(told.pairs),
+        told.vgg,
+        told.imagenet,
+        told.seed,
+        told.first_steps,
+        told.second_steps,
+    )
     places.work.mkdir(parents=True, exist_ok=True)
     if told.sheet is not None:
         draw(told.sheet, places, unseen(told.brackets, told.aperture))
@@ -206,9 +217,9 @@ def after_both(places: Places, name: str) -> nn.Module:
     method = METHODS[name]
     first = weights_file(places, f"first {method.first}")
     if not first.exists():
-        train(places, settings(places, method.first, FIRST_STEPS, FIRST_RATE), first)
+        train(places, settings(places, method.first, places.first_steps, FIRST_RATE), first)
     after = weights_file(places, name)
-    begun = settings(places, method.second, SECOND_STEPS, SECOND_RATE, method.loss)
+    begun = settings(places, method.second, places.second_steps, SECOND_RATE, method.loss)
     train(places, replace(begun, start_from=first), after, method.loss)
     return loaded(after)
 
