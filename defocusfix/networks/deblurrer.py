@@ -62,11 +62,19 @@ class Deblurrer(Protocol):
     def halo(self) -> int:
         """Pixels around a tile that its result depends on, as far as that matters."""
 
-    def deblur(self, image: Tensor, seed_factor: float = 1.0) -> Deblurred:
+    @property
+    def takes_views(self) -> bool:
+        """Whether it also reads what both halves of a dual-pixel sensor saw."""
+
+    def deblur(
+        self, image: Tensor, seed_factor: float = 1.0, *, views: Tensor | None = None
+    ) -> Deblurred:
         """Restore `image` (B, 3, H, W) in [0, 1].
 
         seed_factor: on the seeds that the fusion reads, not on the belief; it fades them in while
         a pretrained backbone gets used to them. A belief in a radius is never scaled.
+        views: (B, 6, H, W) in [0, 1], left then right, for networks that take them; others let
+        them be.
         """
 
 
@@ -80,6 +88,7 @@ class SeededDeblurrer(nn.Module):
     """
 
     believes_in: ClassVar[Literal["seeds", "radius", "nothing"]] = "seeds"
+    takes_views = False
     levels = 1
     outputs = ("restored", "radius_px")
 
@@ -106,7 +115,9 @@ class SeededDeblurrer(nn.Module):
         seeds = self.estimator(image)  # (B, 35, H, W)
         return self._restore(image, seeds), self._kernels.radius_px(seeds)
 
-    def deblur(self, image: Tensor, seed_factor: float = 1.0) -> Deblurred:
+    def deblur(
+        self, image: Tensor, seed_factor: float = 1.0, *, views: Tensor | None = None
+    ) -> Deblurred:
         """Restore `image`; see `Deblurrer.deblur`."""
         seeds = self.estimator(image)  # (B, 35, H, W)
         return Deblurred(self._restore(image, seed_factor * seeds), seeds)
@@ -141,6 +152,7 @@ class SeededFocusNet(nn.Module):
     """
 
     believes_in: ClassVar[Literal["seeds", "radius", "nothing"]] = "seeds"
+    takes_views = False
     size_multiple = FocusNet.size_multiple
     halo = FocusNet.halo + FocusNet.size_multiple
     levels = FocusNet.levels
@@ -155,7 +167,9 @@ class SeededFocusNet(nn.Module):
     def forward(self, image: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
         return self._restore(image, coarse, self.estimator(image))
 
-    def deblur(self, image: Tensor, seed_factor: float = 1.0) -> Deblurred:
+    def deblur(
+        self, image: Tensor, seed_factor: float = 1.0, *, views: Tensor | None = None
+    ) -> Deblurred:
         """Restore `image`; see `Deblurrer.deblur`. The belief is that of the full size."""
         coarse: Tensor | None = None
         found: list[Tensor] = []
@@ -188,6 +202,7 @@ class RadiusDeblurrer:
     """
 
     believes_in: ClassVar[Literal["seeds", "radius", "nothing"]] = "radius"
+    takes_views = False
     size_multiple = FocusNet.size_multiple
     halo = FocusNet.halo
     levels = FocusNet.levels
@@ -195,7 +210,9 @@ class RadiusDeblurrer:
     def __init__(self, network: FocusNet) -> None:
         self.network = network
 
-    def deblur(self, image: Tensor, seed_factor: float = 1.0) -> Deblurred:
+    def deblur(
+        self, image: Tensor, seed_factor: float = 1.0, *, views: Tensor | None = None
+    ) -> Deblurred:
         """Restore `image`; see `Deblurrer.deblur`. There are no seeds for `seed_factor`."""
         (restored, radius), *coarser = restore_levels(self.network, image, self.levels)
         return Deblurred(restored, radius, tuple(image for image, _ in coarser))
@@ -216,15 +233,25 @@ class PlainDeblurrer:
         facts = described(network, "network")
         self.size_multiple = facts.size_multiple
         self.halo = facts.halo
+        self._views = facts.views
+        self.takes_views = bool(facts.views)
         self._black, white = facts.value_range
         self._span = white - self._black
 
-    def deblur(self, image: Tensor, seed_factor: float = 1.0) -> Deblurred:
+    def deblur(
+        self, image: Tensor, seed_factor: float = 1.0, *, views: Tensor | None = None
+    ) -> Deblurred:
         """Restore `image`; see `Deblurrer.deblur`. There are no seeds for `seed_factor`."""
-        wanted = image * self._span + self._black
-        estimates: Callable[[Tensor], list[Tensor]] | None
+        pictures = [image]
+        if self.takes_views:
+            if views is None:
+                raise ValueError("this network needs the views of a dual-pixel photo")
+            sides = dict(zip(("left", "right"), views.chunk(2, dim=1), strict=True))
+            pictures += [sides[name] for name in self._views]
+        wanted = [picture * self._span + self._black for picture in pictures]
+        estimates: Callable[..., list[Tensor]] | None
         estimates = getattr(self.network, "estimates", None)
-        found = [self.network(wanted)] if estimates is None else estimates(wanted)
+        found = [self.network(*wanted)] if estimates is None else estimates(*wanted)
         restored, *coarser = ((view - self._black) / self._span for view in reversed(found))
         return Deblurred(restored, None, tuple(coarser))
 

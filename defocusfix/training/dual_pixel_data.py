@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +13,12 @@ from defocusfix.errors import InputError
 from defocusfix.pairs.crops import PairCrops, PairSettings
 from defocusfix.pairs.find import Matching, PairFiles, find_pairs
 from defocusfix.registration.warp import FloatImage
-from defocusfix.training.pair_data import as_batch
+from defocusfix.training.pair_data import PairSource, as_batch
 from defocusfix.training.recipe import Tensors
 
 NAMES = ("blurred", "all_in_focus", "left", "right")
+Pictures = Mapping[str, FloatImage]
+"""Of one photo, by some of these names, (H, W, 3) in [0, 1]."""
 
 
 class DualPixelSource:
@@ -96,6 +98,26 @@ class DualPixelSource:
     def name(self, number: int) -> str:
         """What the photo is called."""
         return self._photos.name(number)
+
+
+AnyPairSource = PairSource | DualPixelSource
+
+
+def pair_source(
+    pairs: Sequence[PairFiles], settings: PairSettings, seed: int, takes_views: bool
+) -> AnyPairSource:
+    """Crops of pairs, with dual-pixel views if they are wanted; errors as of the sources."""
+    if takes_views:
+        return DualPixelSource(pairs, settings, seed)
+    return PairSource(pairs, settings, seed)
+
+
+def middle(photos: AnyPairSource, number: int, largest_px: int, multiple: int) -> Pictures:
+    """Around the middle of one photo: "blurred", "all_in_focus" and, if it has them, its views."""
+    found = photos.centre(number, largest_px, multiple)
+    if isinstance(found, tuple):
+        return dict(zip(NAMES, found, strict=False))
+    return found
 
 
 def with_views(

@@ -137,7 +137,7 @@ def kernels_alone(guidance: Guidance, deblurrer: Deblurrer, reblur: Reblurring) 
         sharp = batch["all_in_focus"]
         if guidance.kernels_from == "output":
             with torch.no_grad():
-                sharp = deblurrer.deblur(batch["blurred"]).restored
+                sharp = deblurrer.deblur(batch["blurred"], views=batch.get("views")).restored
         return {"reblurred": reblurred_image(reblur(sharp, batch["blurred"]))}
 
     return Moves(forward, (reblur_turn(),))
@@ -170,7 +170,7 @@ def guided(
     shown = {"flow_px": 0.0, "trusted_share": 0.0}
 
     def forward(batch: Tensors, progress: Progress) -> Tensors:
-        restored, belief, *_ = deblurrer.deblur(batch["blurred"])
+        restored, belief, *_ = deblurrer.deblur(batch["blurred"], views=batch.get("views"))
         ways = both_ways(flow, restored, batch["all_in_focus"], deformation.mask)
         outputs = {
             "restored": restored,

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from defocusfix.evaluation.pairs import ALIGNMENTS, PairCase, mean_score, pair_case, score_pair
 from defocusfix.networks.deblurrer import as_deblurrer, crop_multiple
 from defocusfix.registration.warp import FloatImage
-from defocusfix.training.pair_data import PairSource
+from defocusfix.training.dual_pixel_data import AnyPairSource, middle
 from defocusfix.training.recipe import Validation
 
 LARGEST_PAIRS, LARGEST_PICTURES = 24, 8
 CROP_PX = 512
 
 
-def pair_validation(source: PairSource) -> Callable[[nn.Module], Validation]:
+def pair_validation(source: AnyPairSource) -> Callable[[nn.Module], Validation]:
     """The scores of `defocusfix evaluate` on the middle of the first pairs, raw and aligned.
 
     For each alignment of the target: the mean PSNR of the output and what it gained over the
@@ -30,20 +31,29 @@ def pair_validation(source: PairSource) -> Callable[[nn.Module], Validation]:
 
     @cache
     def cases(multiple: int) -> list[PairCase]:
-        numbers = range(min(LARGEST_PAIRS, len(source)))
-        return [pair_case(source.name(n), *source.centre(n, CROP_PX, multiple)) for n in numbers]
+        found = []
+        for n in range(min(LARGEST_PAIRS, len(source))):
+            seen = middle(source, n, CROP_PX, multiple)
+            views = (seen["left"], seen["right"]) if "left" in seen else None
+            case = pair_case(source.name(n), seen["blurred"], seen["all_in_focus"])
+            found.append(replace(case, views=views))
+        return found
 
     def validate(network: nn.Module) -> Validation:
         deblurrer = as_deblurrer(network)
         device = next(network.parameters()).device
 
-        def restore(image: FloatImage) -> FloatImage:
-            batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)
-            restored = deblurrer.deblur(batch).restored[0].clamp(0, 1)
+        def as_batch(*images: FloatImage) -> Tensor:
+            joined = torch.from_numpy(np.concatenate(images, axis=2))
+            return joined.permute(2, 0, 1)[None].to(device)
+
+        def restore(case: PairCase) -> FloatImage:
+            views = None if case.views is None else as_batch(*case.views)
+            restored = deblurrer.deblur(as_batch(case.image), views=views).restored[0].clamp(0, 1)
             return restored.permute(1, 2, 0).cpu().numpy()
 
         looked_at = cases(crop_multiple(deblurrer))
-        outputs = [restore(case.image) for case in looked_at]
+        outputs = [restore(case) for case in looked_at]
         found = [s for c, o in zip(looked_at, outputs, strict=True) for s in score_pair(c, o)]
         untouched = [s for case in looked_at for s in score_pair(case, case.image)]
         metrics: dict[str, float] = {}

@@ -165,7 +165,7 @@ def test_flow_takes_misalignment_out_of_the_loss(config):
         # As if the deblurrer had already learnt its task and left everything in its place.
         outputs = stage.forward(batch, Progress("full", 0, 2))
         restored = torch.roll(batch["all_in_focus"], (3, -4), (2, 3))
-        recipe.modules["deblurrer"].deblur = lambda image: (restored, outputs["belief"])
+        recipe.modules["deblurrer"].deblur = lambda image, views=None: (restored, outputs["belief"])
         outputs = stage.forward(batch, Progress("full", 0, 2))
         found = stage.turns[0].terms(outputs, batch, Progress("full", 0, 2))
         return {name: float(value.detach()) for name, value in found.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -11,15 +11,15 @@ from torch import nn
 from defocusfix.networks.blur_map import BlurMapEstimator
 from defocusfix.pairs.find import PairFiles
 from defocusfix.pairs.rendered import RenderedSet
-from defocusfix.registration.warp import FloatImage
 from defocusfix.training.data import CropSource
-from defocusfix.training.dual_pixel_data import DualPixelSource, with_views
+from defocusfix.training.dual_pixel_data import AnyPairSource, middle, pair_source, with_views
 from defocusfix.training.map_validation import photo_validation, rendered_map_validation
-from defocusfix.training.pair_data import PairSource, chosen_pairs
+from defocusfix.training.pair_data import chosen_pairs
 from defocusfix.training.recipe import Tensors, Validation
 from defocusfix.training.recipes.learnable_kernel_config import Config
 
 LOOK_PX = 512
+MULTIPLE = BlurMapEstimator.size_multiple
 
 Validate = Callable[[nn.Module], Validation]
 
@@ -52,20 +52,13 @@ def data_of(config: Config) -> tuple[Source, Validate | None]:
     learnt, looked_at = chosen_pairs(config, "recipe")
     if validate is None and looked_at:
         photos = _photos(config, looked_at)
-        validate = photo_validation(len(looked_at), partial(_middle, photos))
+        of_photo = partial(middle, photos, largest_px=LOOK_PX, multiple=MULTIPLE)
+        validate = photo_validation(len(looked_at), of_photo)
     return _photos(config, learnt), validate
 
 
-def _middle(photos: PairSource | DualPixelSource, number: int) -> Mapping[str, FloatImage]:
-    found = photos.centre(number, LOOK_PX, BlurMapEstimator.size_multiple)
-    if isinstance(found, tuple):
-        return dict(zip(("blurred", "all_in_focus"), found, strict=True))
-    return found
-
-
-def _photos(config: Config, pairs: list[PairFiles]) -> PairSource | DualPixelSource:
+def _photos(config: Config, pairs: list[PairFiles]) -> AnyPairSource:
+    uses_views = config.uses_views
     if config.left is not None and config.right is not None:
-        pairs = with_views(pairs, config.left, config.right, config.matching)
-    elif not config.uses_views:
-        return PairSource(pairs, config.data, config.seed)
-    return DualPixelSource(pairs, config.data, config.seed)
+        pairs, uses_views = with_views(pairs, config.left, config.right, config.matching), True
+    return pair_source(pairs, config.data, config.seed, uses_views)

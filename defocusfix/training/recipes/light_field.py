@@ -7,7 +7,7 @@ small shifts: on features of VGG-19, or that of reblurring-guided learning (arXi
 
 Stages: light_field, kernels (only with real_loss = "reblur": the reblurring module learns alone),
 real; any of them can be left out. Any network can be trained: it is called in one place,
-`Deblurrer.deblur`, and one for dual-pixel views would be handed those of the batch there. The
+`Deblurrer.deblur`; one that compares dual-pixel views is handed those of the batch there. The
 authors published neither their training code nor most of its settings: the preset `paper` is our
 reading of it.
 """
@@ -30,10 +30,11 @@ from defocusfix.networks.described import described
 from defocusfix.pairs.crops import PairSettings
 from defocusfix.pairs.find import PairFiles
 from defocusfix.pairs.rendered import RenderedSet
+from defocusfix.training.dual_pixel_data import AnyPairSource, pair_source
 from defocusfix.training.feature_loss import FeatureLoss, FeatureSettings, feature_loss
 from defocusfix.training.guidance import Guidance, guided, kernels_alone, reblurring_module
 from defocusfix.training.losses import l1, radius_error
-from defocusfix.training.pair_data import PairChoice, PairSource, chosen_pairs
+from defocusfix.training.pair_data import PairChoice, chosen_pairs
 from defocusfix.training.pair_validation import pair_validation
 from defocusfix.training.recipe import (
     Moves,
@@ -152,7 +153,7 @@ def build(config: Config) -> Recipe:
         crop_px = config.real.data.crop_px
         require_crop(deblurrer, config.network, crop_px, "recipe.real.data.crop_px")
         learnt, looked_at = chosen_pairs(config.real, "recipe.real")
-        source = PairSource(learnt, config.real.data, config.seed)
+        source = pair_source(learnt, config.real.data, config.seed, deblurrer.takes_views)
         if config.real_loss == "reblur":
             weight = config.guidance.map_weight
             require_map(deblurrer, config.network, weight, "recipe.guidance.map_weight")
@@ -177,7 +178,7 @@ def build(config: Config) -> Recipe:
         spec=described(
             network, config.network, licence=config.licence, training_data=config.training_data
         ),
-        validate=_validation(config, looked_at),
+        validate=_validation(config, looked_at, deblurrer),
         optimisers=optimisers,
     )
 
@@ -190,7 +191,7 @@ def plain_moves(deblurrer: Deblurrer, loss: FeatureLoss | None, pixel_weight: fl
     weights = {"pixel": 1.0} if loss is None else {"feature": 1.0, "pixel": pixel_weight}
 
     def forward(batch: Tensors, progress: Progress) -> Tensors:
-        return {"restored": deblurrer.deblur(batch["blurred"]).restored}
+        return {"restored": deblurrer.deblur(batch["blurred"], views=batch.get("views")).restored}
 
     def terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
         restored, target = outputs["restored"], batch["all_in_focus"]
@@ -204,7 +205,7 @@ def plain_moves(deblurrer: Deblurrer, loss: FeatureLoss | None, pixel_weight: fl
 
 def _light_field_stage(config: Config, network: nn.Module, deblurrer: Deblurrer) -> Stage:
     """L1 against targets that match to the pixel, at one size or several."""
-    source, crop_px, setting = _first_source(config, network)
+    source, crop_px, setting = _first_source(config, network, deblurrer)
     require_crop(deblurrer, config.network, crop_px, setting)
     _require_sizes(config, deblurrer)
     size = config.light_field_batch_size
@@ -217,7 +218,7 @@ def _light_field_stage(config: Config, network: nn.Module, deblurrer: Deblurrer)
         weights["radius"] = config.radius_weight
 
     def forward(batch: Tensors, progress: Progress) -> Tensors:
-        restored, belief, coarser = deblurrer.deblur(batch["blurred"])
+        restored, belief, coarser = deblurrer.deblur(batch["blurred"], views=batch.get("views"))
         outputs = {"restored": restored}
         if learns_map and belief is not None:
             outputs["radius_px"] = F.avg_pool2d(belief, 2)  # rendered maps are of half the size
@@ -251,13 +252,19 @@ def _light_field_stage(config: Config, network: nn.Module, deblurrer: Deblurrer)
 
 
 def _first_source(
-    config: Config, network: nn.Module
+    config: Config, network: nn.Module, deblurrer: Deblurrer
 ) -> tuple[Callable[[int, int, int, int], Tensors], int, str]:
     """Batches of the first stage, the side of their crops, and the setting that decides it."""
     if config.light_field.is_named:
         learnt, _ = chosen_pairs(config.light_field, "recipe.light_field")
-        pairs = PairSource(learnt, config.light_field.data, config.seed)
-        return pairs.batch, pairs.settings.crop_px, "recipe.light_field.data.crop_px"
+        data = config.light_field.data
+        pairs = pair_source(learnt, data, config.seed, deblurrer.takes_views)
+        return pairs.batch, data.crop_px, "recipe.light_field.data.crop_px"
+    if deblurrer.takes_views:
+        raise UsageError(
+            f"{config.network} takes the views of dual-pixel photos, and rendered pairs have none",
+            fix="name pairs with views as recipe.light_field, or --set recipe.light_field_steps=0",
+        )
     rendered = rendered_source(config.rendered, config.seed, network, crop_px=config.crop_px)
     if config.rendered.is_live:
         return rendered.batch, config.rendered.live_size_px, "recipe.rendered.live_size_px"
@@ -270,7 +277,8 @@ def _require_sizes(config: Config, deblurrer: Deblurrer) -> None:
         return
     side = crop_multiple(deblurrer)
     with torch.no_grad():
-        sizes = 1 + len(deblurrer.deblur(torch.zeros(1, 3, side, side)).coarser)
+        black, views = torch.zeros(1, 3, side, side), torch.zeros(1, 6, side, side)
+        sizes = 1 + len(deblurrer.deblur(black, views=views).coarser)
     if sizes < len(config.scale_weights):
         raise UsageError(
             f"recipe.scale_weights has {len(config.scale_weights)} weights",
@@ -279,7 +287,7 @@ def _require_sizes(config: Config, deblurrer: Deblurrer) -> None:
         )
 
 
-def _real(name: str, config: Config, source: PairSource, moves: Moves, steps: int) -> Stage:
+def _real(name: str, config: Config, source: AnyPairSource, moves: Moves, steps: int) -> Stage:
     """A stage on real pairs."""
     is_constant = config.decay == "halvings"
     size = config.real_batch_size
@@ -299,13 +307,14 @@ def _falling(rate: float) -> Schedule:
 
 
 def _validation(
-    config: Config, looked_at: list[PairFiles]
+    config: Config, looked_at: list[PairFiles], deblurrer: Deblurrer
 ) -> Callable[[nn.Module], Validation] | None:
     """One measure for both stages, so that their scores can be compared."""
-    if config.validation is not None:
+    if config.validation is not None and not deblurrer.takes_views:
         return rendered_validation(RenderedSet(config.validation))
     if looked_at:
         # As they were taken: the scores say by which alignment they come about.
         as_taken = replace(config.real.data, alignment="none", matches_exposure=False)
-        return pair_validation(PairSource(looked_at, as_taken, config.seed))
+        source = pair_source(looked_at, as_taken, config.seed, deblurrer.takes_views)
+        return pair_validation(source)
     return None
