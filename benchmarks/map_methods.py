@@ -64,6 +64,9 @@ class Method:
     takes_views: bool = False
     settings: Mapping[str, object] | None = None
     """Of the recipe, where they differ from what is recommended."""
+    turns_crops: bool = True
+    """Whether crops of one photo are turned by quarter turns and mirrored, and their colours and
+    brightness varied. Kernels then become the average of a lens over the turns."""
 
     @property
     def reads_one_photo(self) -> bool:
@@ -76,9 +79,14 @@ METHODS: Mapping[str, Method] = {
     "supervised, one photo": Method("supervised"),
     "pseudo map of a reblurring module": Method("pseudo"),
     "focusnet-s, bundled": Method("bundled"),
-    "reblurring, hexagon": Method("reblurring", lens="hexagon", settings=MORE_OF_KERNELS),
+    "reblurring, hexagon, crops turned": Method(
+        "reblurring", lens="hexagon", settings=MORE_OF_KERNELS
+    ),
     "reblurring, two views, as published": Method(
         "reblurring", takes_views=True, settings=AS_PUBLISHED
+    ),
+    "reblurring, hexagon": Method(
+        "reblurring", lens="hexagon", settings=MORE_OF_KERNELS, turns_crops=False
     ),
     "reblurring, donut": Method("reblurring", lens="donut", settings=MORE_OF_KERNELS),
     "reblurring, one photo, kernels fixed": Method("reblurring", settings=FIXED_KERNELS),
@@ -107,14 +115,20 @@ def mapper_of(method: Method, scenes: Path, weights: Path) -> tuple[Mapper, nn.M
 
 def config(method: Method, scenes: Path) -> Config:
     """The recipe's settings."""
-    data: dict[str, Any] = {"crops": (scenes / "set",)}
-    if method.takes_views:
-        data = {name: scenes / name for name in ("blurry", "sharp", "left", "right")}
+    names = ("blurry", "sharp", "left", "right") if method.takes_views else ("blurry", "sharp")
+    data: dict[str, Any] = {name: scenes / name for name in names}
+    if method.turns_crops and not method.takes_views:
+        data = {"crops": (scenes / "set",)}
     settings: dict[str, Any] = {"learning_rate": RATE, **(method.settings or {})}
     return Config(
         **data,
         **settings,
-        data=PairSettings(crop_px=CROP_PX, alignment="none", matches_exposure=False),
+        data=PairSettings(
+            crop_px=CROP_PX,
+            alignment="none",
+            matches_exposure=False,
+            augments=method.turns_crops,
+        ),
         network="blur-map-small",
         samples_per_epoch=BATCH_SIZE * STEPS // EPOCHS,
         batch_size=BATCH_SIZE,
