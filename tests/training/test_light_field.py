@@ -40,6 +40,7 @@ from tests.training.reblur_steps import stage_of, step_of
 from tests.training.runs import losses, play, state, trainer
 
 SMALL_BLOCKS = ((4, 2), (4, 2), (6, 4), (6, 4), (6, 4))
+MATCHING = PairSettings(crop_px=64, alignment="none", matches_exposure=False)
 SHIFT = np.array([[1, 0, 2], [0, 1, -1]])
 
 
@@ -256,7 +257,12 @@ def test_rates_fall_by_halves_in_our_reading_of_the_paper_and_by_a_cosine_otherw
 def test_held_out_real_pairs_or_a_rendered_set_are_looked_at(config, crops):
     assert made(config).validate is None
     looking = replace(config, real=replace(config.real, held_out=("01",)))
-    for chosen, figure in ((looking, "gain_raw"), (replace(config, validation=crops), "kept_db")):
+    first = replace(config.real, data=MATCHING, held_out=("00",))
+    from_first = replace(config, rendered=RenderedChoice(), light_field=first)
+    rendered = replace(config, validation=crops)
+    for chosen, figure in (
+        (looking, "gain_raw"), (from_first, "gain_raw"), (rendered, "kept_db"),
+    ):  # fmt: skip
         recipe = made(chosen)
         with torch.no_grad():
             found = recipe.validate(recipe.modules["deblurrer"].eval())

@@ -30,12 +30,15 @@ from defocusfix.networks.described import described
 from defocusfix.pairs.crops import PairSettings
 from defocusfix.pairs.find import PairFiles
 from defocusfix.pairs.rendered import RenderedSet
+from defocusfix.training.data import CropSource
 from defocusfix.training.dual_pixel_data import AnyPairSource, pair_source
 from defocusfix.training.feature_loss import FeatureLoss, FeatureSettings, feature_loss
 from defocusfix.training.guidance import Guidance, guided, kernels_alone, reblurring_module
+from defocusfix.training.live import LiveSource
 from defocusfix.training.losses import l1, radius_error
 from defocusfix.training.pair_data import PairChoice, chosen_pairs
 from defocusfix.training.pair_validation import pair_validation
+from defocusfix.training.pool import ScenePool
 from defocusfix.training.recipe import (
     Moves,
     OptimiserConfig,
@@ -70,7 +73,8 @@ class Config:
     crop_px: int = 256
     """Side of crops of rendered pairs on disk; light_field.data and real.data have their own."""
     validation: Path | None = None
-    """A rendered set to look at in mid-training; None takes pairs of `real` that are held out."""
+    """A rendered set to look at in mid-training; None takes pairs that are held out, real ones if
+    there are some."""
     network: str = "focusnet-s"
     """Any; see networks/build.py."""
     start_from: Path | None = None
@@ -143,33 +147,41 @@ def build(config: Config) -> Recipe:
     """The recipe as data for the trainer."""
     network = network_to_train(config.network, config.start_from)
     deblurrer = as_deblurrer(network)
+    takes_views = deblurrer.takes_views
     modules: dict[str, nn.Module] = {"deblurrer": network}
-    optimisers: dict[str, OptimiserConfig] = {}
     stages: list[Stage] = []
-    looked_at: list[PairFiles] = []
-    if config.light_field_steps:
-        stages.append(_light_field_stage(config, network, deblurrer))
+    validate = None
+    if config.light_field_steps and config.light_field.is_named:
+        learnt, looked_at = chosen_pairs(config.light_field, "recipe.light_field")
+        pairs = pair_source(learnt, config.light_field.data, config.seed, takes_views)
+        side, setting = config.light_field.data.crop_px, "recipe.light_field.data.crop_px"
+        require_crop(deblurrer, config.network, side, setting)
+        stages.append(_light_field_stage(config, deblurrer, pairs))
+        validate = _validation(config.light_field, looked_at, config.seed, takes_views)
+    elif config.light_field_steps:
+        _require_no_views(config, deblurrer)
+        crop_px, live_px = config.crop_px, config.rendered.live_size_px
+        side, setting = crop_px, "recipe.crop_px"
+        if config.rendered.is_live:
+            side, setting = live_px, "recipe.rendered.live_size_px"
+        require_crop(deblurrer, config.network, side, setting)
+        rendered = rendered_source(config.rendered, config.seed, network, crop_px=crop_px)
+        stages.append(_light_field_stage(config, deblurrer, rendered))
     if config.real_steps:
-        crop_px = config.real.data.crop_px
-        require_crop(deblurrer, config.network, crop_px, "recipe.real.data.crop_px")
+        side, setting = config.real.data.crop_px, "recipe.real.data.crop_px"
+        require_crop(deblurrer, config.network, side, setting)
         learnt, looked_at = chosen_pairs(config.real, "recipe.real")
-        source = pair_source(learnt, config.real.data, config.seed, deblurrer.takes_views)
+        pairs = pair_source(learnt, config.real.data, config.seed, takes_views)
         if config.real_loss == "reblur":
-            weight = config.guidance.map_weight
-            require_map(deblurrer, config.network, weight, "recipe.guidance.map_weight")
-            reblur = reblurring_module(config.guidance)
-            if reblur is not None:
-                modules["reblur"] = reblur
-                optimisers["reblur"] = OptimiserConfig(learning_rate=config.guidance.reblur_rate)
-                if config.kernel_steps:
-                    alone = kernels_alone(config.guidance, deblurrer, reblur)
-                    stages.append(_real("kernels", config, source, alone, config.kernel_steps))
-            flow = config.guidance.deformation.method()
-            moves = guided(config.guidance, deblurrer, reblur, flow)
+            stages += _guided_stages(config, deblurrer, modules, pairs)
         else:
             loss = feature_loss(config.feature) if config.real_loss == "feature" else None
             moves = plain_moves(deblurrer, loss, config.pixel_weight)
-        stages.append(_real("real", config, source, moves, config.real_steps))
+            stages.append(_real("real", config, pairs, moves, config.real_steps))
+        validate = _validation(config.real, looked_at, config.seed, takes_views) or validate
+    if config.validation is not None:
+        _require_no_views(config, deblurrer)
+        validate = rendered_validation(RenderedSet(config.validation))
     return Recipe(
         name="light-field",
         modules=modules,
@@ -178,8 +190,10 @@ def build(config: Config) -> Recipe:
         spec=described(
             network, config.network, licence=config.licence, training_data=config.training_data
         ),
-        validate=_validation(config, looked_at, deblurrer),
-        optimisers=optimisers,
+        validate=validate,
+        optimisers={"reblur": OptimiserConfig(learning_rate=config.guidance.reblur_rate)}
+        if "reblur" in modules
+        else {},
     )
 
 
@@ -203,10 +217,12 @@ def plain_moves(deblurrer: Deblurrer, loss: FeatureLoss | None, pixel_weight: fl
     return Moves(forward, (Turn(trains=("deblurrer",), weights=weights, terms=terms),))
 
 
-def _light_field_stage(config: Config, network: nn.Module, deblurrer: Deblurrer) -> Stage:
+def _light_field_stage(
+    config: Config,
+    deblurrer: Deblurrer,
+    source: AnyPairSource | CropSource | LiveSource | ScenePool,
+) -> Stage:
     """L1 against targets that match to the pixel, at one size or several."""
-    source, crop_px, setting = _first_source(config, network, deblurrer)
-    require_crop(deblurrer, config.network, crop_px, setting)
     _require_sizes(config, deblurrer)
     size = config.light_field_batch_size
     weights = {"pixel": config.scale_weights[0] if config.scale_weights else 1.0}
@@ -243,7 +259,7 @@ def _light_field_stage(config: Config, network: nn.Module, deblurrer: Deblurrer)
     return Stage(
         name="light_field",
         steps=config.light_field_steps,
-        batch=lambda step, rank, world: source(step, size, rank, world),
+        batch=lambda step, rank, world: source.batch(step, size, rank, world),
         forward=forward,
         turns=(Turn(trains=("deblurrer",), weights=weights, terms=terms),),
         learning_rate=rate,
@@ -251,24 +267,13 @@ def _light_field_stage(config: Config, network: nn.Module, deblurrer: Deblurrer)
     )
 
 
-def _first_source(
-    config: Config, network: nn.Module, deblurrer: Deblurrer
-) -> tuple[Callable[[int, int, int, int], Tensors], int, str]:
-    """Batches of the first stage, the side of their crops, and the setting that decides it."""
-    if config.light_field.is_named:
-        learnt, _ = chosen_pairs(config.light_field, "recipe.light_field")
-        data = config.light_field.data
-        pairs = pair_source(learnt, data, config.seed, deblurrer.takes_views)
-        return pairs.batch, data.crop_px, "recipe.light_field.data.crop_px"
+def _require_no_views(config: Config, deblurrer: Deblurrer) -> None:
+    """Raise UsageError where a network wants what rendered pairs do not have."""
     if deblurrer.takes_views:
         raise UsageError(
             f"{config.network} takes the views of dual-pixel photos, and rendered pairs have none",
             fix="name pairs with views as recipe.light_field, or --set recipe.light_field_steps=0",
         )
-    rendered = rendered_source(config.rendered, config.seed, network, crop_px=config.crop_px)
-    if config.rendered.is_live:
-        return rendered.batch, config.rendered.live_size_px, "recipe.rendered.live_size_px"
-    return rendered.batch, config.crop_px, "recipe.crop_px"
 
 
 def _require_sizes(config: Config, deblurrer: Deblurrer) -> None:
@@ -285,6 +290,23 @@ def _require_sizes(config: Config, deblurrer: Deblurrer) -> None:
             why=f"{config.network} restores at {sizes} {'size' if sizes == 1 else 'sizes'}",
             fix="--set recipe.scale_weights=[]",
         )
+
+
+def _guided_stages(
+    config: Config, deblurrer: Deblurrer, modules: dict[str, nn.Module], source: AnyPairSource
+) -> list[Stage]:
+    """The second stage by reblurring-guided learning; its module is added to `modules`."""
+    guidance = config.guidance
+    require_map(deblurrer, config.network, guidance.map_weight, "recipe.guidance.map_weight")
+    stages: list[Stage] = []
+    reblur = reblurring_module(guidance)
+    if reblur is not None:
+        modules["reblur"] = reblur
+        if config.kernel_steps:
+            alone = kernels_alone(guidance, deblurrer, reblur)
+            stages.append(_real("kernels", config, source, alone, config.kernel_steps))
+    moves = guided(guidance, deblurrer, reblur, guidance.deformation.method())
+    return [*stages, _real("real", config, source, moves, config.real_steps)]
 
 
 def _real(name: str, config: Config, source: AnyPairSource, moves: Moves, steps: int) -> Stage:
@@ -307,14 +329,11 @@ def _falling(rate: float) -> Schedule:
 
 
 def _validation(
-    config: Config, looked_at: list[PairFiles], deblurrer: Deblurrer
+    choice: PairChoice, looked_at: list[PairFiles], seed: int, takes_views: bool
 ) -> Callable[[nn.Module], Validation] | None:
-    """One measure for both stages, so that their scores can be compared."""
-    if config.validation is not None and not deblurrer.takes_views:
-        return rendered_validation(RenderedSet(config.validation))
-    if looked_at:
-        # As they were taken: the scores say by which alignment they come about.
-        as_taken = replace(config.real.data, alignment="none", matches_exposure=False)
-        source = pair_source(looked_at, as_taken, config.seed, deblurrer.takes_views)
-        return pair_validation(source)
-    return None
+    """By pairs that are not learnt from; the same in both stages, so that scores compare."""
+    if not looked_at:
+        return None
+    # As they were taken: the scores say by which alignment they come about.
+    as_taken = replace(choice.data, alignment="none", matches_exposure=False)
+    return pair_validation(pair_source(looked_at, as_taken, seed, takes_views))
