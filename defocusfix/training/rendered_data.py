@@ -53,9 +53,12 @@ class RenderedChoice:
         return bool(self.crops) or self.is_live
 
 
+RenderedSource = CropSource | LiveSource | ScenePool
+
+
 def rendered_source(
     choice: RenderedChoice, seed: int, network: nn.Module, *, crop_px: int | None = None
-) -> CropSource | LiveSource | ScenePool:
+) -> RenderedSource:
     """Batches of rendered pairs.
 
     network: is trained; pairs are rendered where it is. crop_px: side of the part that is cut from

@@ -30,15 +30,12 @@ from defocusfix.networks.described import described
 from defocusfix.pairs.crops import PairSettings
 from defocusfix.pairs.find import PairFiles
 from defocusfix.pairs.rendered import RenderedSet
-from defocusfix.training.data import CropSource
 from defocusfix.training.dual_pixel_data import AnyPairSource, pair_source
 from defocusfix.training.feature_loss import FeatureLoss, FeatureSettings, feature_loss
 from defocusfix.training.guidance import Guidance, guided, kernels_alone, reblurring_module
-from defocusfix.training.live import LiveSource
 from defocusfix.training.losses import l1, radius_error
 from defocusfix.training.pair_data import PairChoice, chosen_pairs
 from defocusfix.training.pair_validation import pair_validation
-from defocusfix.training.pool import ScenePool
 from defocusfix.training.recipe import (
     Moves,
     OptimiserConfig,
@@ -49,7 +46,7 @@ from defocusfix.training.recipe import (
     Turn,
     Validation,
 )
-from defocusfix.training.rendered_data import RenderedChoice, rendered_source
+from defocusfix.training.rendered_data import RenderedChoice, RenderedSource, rendered_source
 from defocusfix.training.rendered_validation import rendered_validation
 from defocusfix.training.schedule import Schedule, constant, cosine, halved_at
 from defocusfix.training.start import network_to_train, require_crop, require_map
@@ -220,7 +217,7 @@ def plain_moves(deblurrer: Deblurrer, loss: FeatureLoss | None, pixel_weight: fl
 def _light_field_stage(
     config: Config,
     deblurrer: Deblurrer,
-    source: AnyPairSource | CropSource | LiveSource | ScenePool,
+    source: AnyPairSource | RenderedSource,
 ) -> Stage:
     """L1 against targets that match to the pixel, at one size or several."""
     _require_sizes(config, deblurrer)
