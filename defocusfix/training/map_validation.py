@@ -165,7 +165,7 @@ def _pictures(
     truths: Sequence[FloatImage | None],
 ) -> dict[str, NDArray[np.uint8]]:
     """The kernels, and of each photo: itself, sharp, reblurred, its map, the truth if known."""
-    scale = float(network.kernels.level_radii_px().max())
+    scale = float(network.kernels.level_radii_px().detach().max())
     pictures = {"kernels": kernels_picture(network)}
     shown = list(zip(looked_at, found, truths, strict=True))[:LARGEST_PICTURES]
     for number, (views, each, truth) in enumerate(shown):
