@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from map_scenes import ViewCrops
+from map_scenes import RadiusCrops
 from misaligned_pairs import BASE, restorer
 from stopping import stop_if_told
 from torch import Tensor, nn
@@ -59,7 +59,8 @@ class Method:
     """How a map is come by."""
 
     kind: str
-    """reblurring, supervised, pseudo (of a reblurring module) or bundled."""
+    """reblurring, supervised, pseudo (of a reblurring module), bundled, or told: no map, but
+    kernels that learn from the true one."""
     lens: str = "round"
     takes_views: bool = False
     settings: Mapping[str, object] | None = None
@@ -71,7 +72,7 @@ class Method:
     @property
     def reads_one_photo(self) -> bool:
         """Whether the blurred photo is all it needs for a map."""
-        return self.kind != "pseudo" and not self.takes_views
+        return self.kind not in ("pseudo", "told") and not self.takes_views
 
 
 METHODS: Mapping[str, Method] = {
@@ -89,6 +90,8 @@ METHODS: Mapping[str, Method] = {
         "reblurring", lens="hexagon", settings=MORE_OF_KERNELS, turns_crops=False
     ),
     "reblurring, donut": Method("reblurring", lens="donut", settings=MORE_OF_KERNELS),
+    "kernels told the radius, hexagon": Method("told", lens="hexagon"),
+    "kernels told the radius, donut": Method("told", lens="donut"),
     "reblurring, one photo, kernels fixed": Method("reblurring", settings=FIXED_KERNELS),
     "supervised, two views": Method("supervised", takes_views=True),
     "reblurring, one photo, as published": Method("reblurring", settings=AS_PUBLISHED),
@@ -104,6 +107,8 @@ def mapper_of(method: Method, scenes: Path, weights: Path) -> tuple[Mapper, nn.M
     recipe = build(config(method, scenes))
     if method.kind == "supervised":
         recipe = _supervised(recipe, scenes, takes_views=method.takes_views)
+    elif method.kind == "told":
+        recipe = _told(recipe, scenes)
     elif method.kind == "pseudo":
         recipe = _reblurring_module(recipe, scenes)
     network = trained(recipe, weights)
@@ -161,7 +166,7 @@ def _supervised(recipe: Recipe, scenes: Path, *, takes_views: bool) -> Recipe:
     network = recipe.modules["map"]
     assert isinstance(network, BlurMap)
     crops = CropSource([RenderedSet(scenes / "set")], seed=0, crop=CROP_PX)
-    views = ViewCrops(scenes, CROP_PX, seed=0) if takes_views else None
+    views = RadiusCrops(scenes, CROP_PX, seed=0, mirrors=True) if takes_views else None
 
     def batch(step: int, rank: int, world: int) -> Tensors:
         return views.batch(step, BATCH_SIZE) if views else crops.batch(step, BATCH_SIZE)
@@ -175,6 +180,25 @@ def _supervised(recipe: Recipe, scenes: Path, *, takes_views: bool) -> Recipe:
         return {"radius": (halved - batch["radius_px"]).abs().mean()}
 
     return replace(recipe, stages=(_stage("estimator", "radius", batch, forward, terms),))
+
+
+def _told(recipe: Recipe, scenes: Path) -> Recipe:
+    """The kernels learn alone, from the size of the true radius in the place of a map."""
+    network = recipe.modules["map"]
+    assert isinstance(network, BlurMap)
+    crops = RadiusCrops(scenes, CROP_PX, seed=0, mirrors=False)
+
+    def batch(step: int, rank: int, world: int) -> Tensors:
+        return crops.batch(step, BATCH_SIZE)
+
+    def forward(batch: Tensors, progress: Progress) -> Tensors:
+        levels = F.interpolate(batch["radius_px"].abs(), scale_factor=2.0, mode="nearest")
+        return {"image": network.kernels(batch["all_in_focus"], levels.expand(-1, 3, -1, -1))}
+
+    def terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
+        return {"reblur": 1000 * (outputs["image"] - batch["blurred"]).abs().mean()}
+
+    return replace(recipe, stages=(_stage("kernels", "reblur", batch, forward, terms),))
 
 
 def _reblurring_module(recipe: Recipe, scenes: Path) -> Recipe:

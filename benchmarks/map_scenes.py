@@ -95,36 +95,46 @@ def read_views(folder: Path, number: int) -> dict[str, FloatImage]:
     return found
 
 
-class ViewCrops:
-    """Crops of dual-pixel views with the signed radius, mirrored as `DualPixelSource` does."""
+class RadiusCrops:
+    """Crops of all photos of a scene with the signed radius."""
 
-    def __init__(self, folder: Path, crop_px: int, seed: int) -> None:
+    def __init__(self, folder: Path, crop_px: int, seed: int, *, mirrors: bool) -> None:
+        """mirrors: as `DualPixelSource` does, with the views exchanged; else crops stay as is."""
         rendered = RenderedSet(folder / "set")
         self._radii = [rendered[k][2].astype(np.float32) for k in range(len(rendered))]
         self._views = [read_views(folder, k) for k in range(len(rendered))]
         self._crop_px = crop_px
         self._seed = seed
+        self._mirrors = mirrors
 
     def batch(self, step: int, size: int) -> Tensors:
-        """Batch of a step: "views" (B, 6, H, W), signed "radius_px" (B, 1, H/2, W/2)."""
+        """Batch of a step: "blurred", "all_in_focus" (B, 3, H, W), "views" (B, 6, H, W) in [0, 1].
+
+        And "radius_px" (B, 1, H/2, W/2), signed.
+        """
         samples = [self._sample(step * size + k) for k in range(size)]
-        views, radii = zip(*samples, strict=True)
+        photos, radii = zip(*samples, strict=True)
+        stacked = torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2)  # (B, 12, H, W)
         return {
-            "views": torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2),
+            "blurred": stacked[:, :3],
+            "all_in_focus": stacked[:, 3:6],
+            "views": stacked[:, 6:],
             "radius_px": torch.from_numpy(np.stack(radii))[:, None],
         }
 
     def _sample(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng((self._seed, k))
         number = int(rng.integers(len(self._views)))
-        views, radius = self._views[number], self._radii[number]
+        radius = self._radii[number]
         half = self._crop_px // 2
         top, left = (int(rng.integers(side - half + 1)) for side in radius.shape)
         radius = radius[top : top + half, left : left + half]
         rows, columns = (slice(2 * start, 2 * (start + half)) for start in (top, left))
-        one, other = (views[name][rows, columns] for name in ("left", "right"))
-        if rng.integers(2):
-            one, other, radius = one[::-1], other[::-1], radius[::-1]
-        if rng.integers(2):
-            one, other, radius = other[:, ::-1], one[:, ::-1], radius[:, ::-1]
-        return np.concatenate([one, other], axis=2), np.ascontiguousarray(radius)
+        photos = {name: view[rows, columns] for name, view in self._views[number].items()}
+        if self._mirrors and rng.integers(2):
+            photos, radius = {n: view[::-1] for n, view in photos.items()}, radius[::-1]
+        if self._mirrors and rng.integers(2):
+            photos, radius = {n: view[:, ::-1] for n, view in photos.items()}, radius[:, ::-1]
+            photos["left"], photos["right"] = photos["right"], photos["left"]
+        joined = np.concatenate([photos[name] for name in VIEWS], axis=2)
+        return joined, np.ascontiguousarray(radius)

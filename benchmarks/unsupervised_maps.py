@@ -8,10 +8,11 @@ from procedural textures; the held-out ones from other photos. The small estimat
 map blur by the recipe `learnable-kernel`, from one photo or from two views of a dual-pixel sensor,
 and, as a yardstick, from the true radius; every training has the same number of steps and crops.
 Beside them stand the map of the bundled focusnet-s and the pseudo map of reblurring-guided
-training, which reads the sharp photo as well, where the others see the blurred one only. Two more
+training, which reads the sharp photo as well, where the others see the blurred one only. More
 trainings, of lenses whose blur disc is a hexagon and a ring, ask whether the kernels become what
-the lens does (kernel_recovery.py). `--masks` is a folder with images/ and masks/, white where a
-photo is out of focus: maps are scored there too, as `defocusfix evaluate --maps` does.
+the lens does (kernel_recovery.py), and whether they would if the true radius were their map.
+`--masks` is a folder with images/ and masks/, white where a photo is out of focus: maps are scored
+there too, as `defocusfix evaluate --maps` does.
 
 A training takes some three minutes on one core; each appends one line to WORK/runs.jsonl, and those
 that are there are not done again, so that Ctrl-C or SIGTERM loses only the training at hand.
@@ -91,10 +92,11 @@ def run(work: Path, name: str, masks: Path | None) -> dict[str, object]:
     began = time.process_time()
     mapper, network = mapper_of(method, work / method.lens, work / f"{name}.safetensors")
     row: dict[str, object] = {"method": name, "seconds": time.process_time() - began}
-    row |= score(work / f"{method.lens}, held out", mapper, has_sign=method.takes_views)
+    if method.kind != "told":
+        row |= score(work / f"{method.lens}, held out", mapper, has_sign=method.takes_views)
     if masks is not None and method.reads_one_photo:
         row |= mask_figures(masks, mapper)
-    if method.kind == "reblurring" and isinstance(network, BlurMap):
+    if method.kind in ("reblurring", "told") and isinstance(network, BlurMap):
         row |= recovery(network, method.lens, work / f"{name}, kernels.png")
     return row
 
