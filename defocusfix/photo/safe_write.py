@@ -101,10 +101,22 @@ def _temporary_file(path: Path) -> tuple[BinaryIO, Path]:
     while True:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:32]}.", suffix=MARK)
         file = os.fdopen(handle, "wb")
-        _is_ours(file)
-        if os.fstat(file.fileno()).st_nlink or os.name == "nt":
+        if _is_kept(file):
             return file, Path(name)
-        file.close()  # removed as a leftover between its making and its locking
+        # Taken for a leftover between its making and its locking: removed, or about to be.
+        file.close()
+        Path(name).unlink(missing_ok=True)
+
+
+def _is_kept(file: BinaryIO) -> bool:
+    """Lock a new file; False if somebody was faster, who then removes it."""
+    if os.name == "nt":
+        return True
+    try:
+        is_locked = lock(file)
+    except OSError:
+        return True  # without locks nobody takes anything for a leftover
+    return is_locked and os.fstat(file.fileno()).st_nlink > 0
 
 
 def _is_ours(file: BinaryIO) -> bool:

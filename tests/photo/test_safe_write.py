@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -204,3 +205,22 @@ def test_a_try_whose_file_another_run_takes_for_a_leftover_has_not_failed(tmp_pa
     monkeypatch.setattr(writing, "_temporary_file", make_unlocked)
     check_writable(tmp_path / "photo.jpg")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be removed there")
+def test_a_new_file_that_another_run_is_about_to_remove_is_made_again(tmp_path, monkeypatch):
+    held = []
+
+    def made(**where):
+        handle, name = mkstemp(**where)
+        if not held:
+            held.append(Path(name).open("rb"))
+            assert writing.lock(held[0])  # as one that looks for leftovers
+        return handle, name
+
+    mkstemp = tempfile.mkstemp
+    monkeypatch.setattr(tempfile, "mkstemp", made)
+    with new_file(tmp_path / "photo.jpg") as file:
+        held[0].close()
+        file.write(b"whole")
+    assert [(f.name, f.read_bytes()) for f in tmp_path.iterdir()] == [("photo.jpg", b"whole")]

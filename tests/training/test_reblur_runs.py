@@ -31,13 +31,13 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_last_bit(
     config, tmp_path, kernels_from, ticks, stage
 ):
     config = replace(config, warm_up_reblurs=True, kernels_from=kernels_from, full_epochs=2)
-    assert play(trainer(tmp_path / "unbroken", build, config)) == Outcome("finished", 8)
+    assert play(trainer(tmp_path / "unbroken", config)) == Outcome("finished", 8)
     clock = itertools.count().__next__  # ticks at every look
-    broken = trainer(tmp_path / "broken", build, config, clock=clock, max_hours=ticks / 3600)
+    broken = trainer(tmp_path / "broken", config, clock=clock, max_hours=ticks / 3600)
     assert play(broken).reason == "time"
     cut = read_checkpoint(tmp_path / "broken" / "last.ckpt")
     assert (cut.stage, cut.step > 0) == (stage, True)
-    resumed = trainer(tmp_path / "broken", build, config, resume=True, seed=77)
+    resumed = trainer(tmp_path / "broken", config, resume=True, seed=77)
     assert play(resumed) == Outcome("finished", 8)
     one, other = state(tmp_path / "unbroken"), state(tmp_path / "broken")
     assert one.keys() == other.keys()
@@ -48,7 +48,7 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_last_bit(
 
 def test_a_run_from_end_to_end_lowers_its_losses_and_logs_each_term(config, tmp_path):
     longer = replace(config, held_out=("02",), warm_up_epochs=6, full_epochs=6, learning_rate=3e-3)
-    made = trainer(tmp_path / "run", build, longer)
+    made = trainer(tmp_path / "run", longer)
 
     def of_one_batch() -> dict[str, float]:
         """Of one batch, whatever the stage, as the deblurrer is used later."""
