@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -209,18 +210,20 @@ def test_a_try_whose_file_another_run_takes_for_a_leftover_has_not_failed(tmp_pa
 
 @pytest.mark.skipif(os.name == "nt", reason="an open file cannot be removed there")
 def test_a_new_file_that_another_run_is_about_to_remove_is_made_again(tmp_path, monkeypatch):
-    held = []
+    made = []
 
-    def made(**where):
+    def make(**where):
         handle, name = mkstemp(**where)
-        if not held:
-            held.append(Path(name).open("rb"))
-            assert writing.lock(held[0])  # as one that looks for leftovers
+        made.append(name)
+        if len(made) == 1:
+            assert writing.lock(seeker.enter_context(Path(name).open("rb")))
         return handle, name
 
     mkstemp = tempfile.mkstemp
-    monkeypatch.setattr(tempfile, "mkstemp", made)
-    with new_file(tmp_path / "photo.jpg") as file:
-        held[0].close()
+    monkeypatch.setattr(tempfile, "mkstemp", make)
+    # Somebody looks for leftovers, has locked the first one, and is about to remove it.
+    with ExitStack() as seeker, new_file(tmp_path / "photo.jpg") as file:
+        Path(made[0]).unlink(missing_ok=True)
         file.write(b"whole")
+    assert len(made) == 2
     assert [(f.name, f.read_bytes()) for f in tmp_path.iterdir()] == [("photo.jpg", b"whole")]
