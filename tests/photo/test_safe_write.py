@@ -216,7 +216,7 @@ def test_a_new_file_that_another_run_is_about_to_remove_is_made_again(tmp_path, 
         handle, name = mkstemp(**where)
         made.append(name)
         if len(made) == 1:
-            assert writing.lock(seeker.enter_context(Path(name).open("rb")))
+            assert writing.lock(seeker.enter_context(os.fdopen(os.open(name, os.O_RDONLY), "rb")))
         return handle, name
 
     mkstemp = tempfile.mkstemp
