@@ -15,7 +15,7 @@ from defocusfix.training import recipes
 from defocusfix.training.config import resolve_config
 from defocusfix.training.live import LiveSource
 from defocusfix.training.prefetch import prefetched
-from defocusfix.training.recipe import Tensors
+from tests.training.batches import assert_equal, assert_well_formed
 
 CPU = torch.device("cpu")
 SIDE = 32
@@ -25,19 +25,8 @@ def live(workers: int = 0, device: torch.device = CPU) -> LiveSource:
     return LiveSource((), 7, size=SIDE, device=lambda: device, workers=workers)
 
 
-def assert_equal(one: Tensors, other: Tensors) -> None:
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
-
-
 def test_a_batch_has_its_shapes_ranges_and_layout():
-    batch = live().batch(0, 4)
-    assert batch["blurred"].shape == batch["all_in_focus"].shape == (4, 3, SIDE, SIDE)
-    assert batch["radius_px"].shape == (4, 1, SIDE // 2, SIDE // 2)
-    assert batch["blurred"].is_contiguous(memory_format=torch.channels_last)
-    assert 0 <= batch["blurred"].min() <= batch["blurred"].max() <= 1
-    assert batch["radius_px"].min() >= 0
-    assert {tensor.dtype for tensor in batch.values()} == {torch.float32}
+    assert_well_formed(live().batch(0, 4), 4, SIDE)
 
 
 def test_a_batch_depends_on_seed_and_step_only():

@@ -9,7 +9,7 @@ import torch
 from defocusfix.rendering.pair import rendered_pair
 from defocusfix.training.config import resolve_config
 from defocusfix.training.pool import AHEAD, FIRST_BATCHES, LATE, ScenePool
-from defocusfix.training.recipe import Tensors
+from tests.training.batches import assert_equal, assert_well_formed
 
 CPU = torch.device("cpu")
 SIDE = 32
@@ -21,19 +21,8 @@ def pool(uses: int = 2, capacity: int = 64, workers: int = 0) -> ScenePool:
     )
 
 
-def assert_equal(one: Tensors, other: Tensors) -> None:
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
-
-
 def test_a_batch_has_its_shapes_ranges_and_layout():
-    batch = pool().batch(0, 4)
-    assert batch["blurred"].shape == batch["all_in_focus"].shape == (4, 3, SIDE, SIDE)
-    assert batch["radius_px"].shape == (4, 1, SIDE // 2, SIDE // 2)
-    assert batch["blurred"].is_contiguous(memory_format=torch.channels_last)
-    assert 0 <= batch["blurred"].min() <= batch["blurred"].max() <= 1
-    assert batch["radius_px"].min() >= 0
-    assert {tensor.dtype for tensor in batch.values()} == {torch.float32}
+    assert_well_formed(pool().batch(0, 4), 4, SIDE)
 
 
 @pytest.mark.parametrize("capacity", [64, 2 * (FIRST_BATCHES + LATE)])
