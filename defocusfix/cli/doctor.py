@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import metadata
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,6 +120,8 @@ def _choices(findings: Sequence[Finding]) -> dict[str, dict[str, str]]:
 
 def _versions(packages: Iterable[str]) -> dict[str, str | None]:
     """Version of each package; None where it is not installed."""
+    from importlib import metadata  # a tenth of the time that help may take
+
     found: dict[str, str | None] = {}
     for package in packages:
         try:
