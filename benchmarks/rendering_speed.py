@@ -4,8 +4,9 @@
     python benchmarks/rendering_speed.py --device cuda --batch 16 64 --workers 15
 
 Rows: drawing what is random about a pair (always on the processor), rendering drawn pairs, both
-together as each process of `defocusfix render` does it, and both as `defocusfix train` does it
-live, with worker processes that draw ahead. Torch computes with OMP_NUM_THREADS threads.
+together as each process of `defocusfix render` does it, both by worker processes as `defocusfix
+train` does it where each pair is used several times (`recipe.live_uses`), and both as it does it
+otherwise, live, with worker processes that draw ahead. Torch computes with OMP_NUM_THREADS threads.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from pathlib import Path
 import cv2
 import torch
 
+from defocusfix.rendering.pair import rendered_pair
 from defocusfix.rendering.photos import PhotoLibrary
 from defocusfix.rendering.render import render
-from defocusfix.rendering.workers import draw
+from defocusfix.rendering.workers import SampleWorkers, draw
 from defocusfix.training.device import training_device
 from defocusfix.training.live import LiveSource
 
 SEED = 11
 CPU = torch.device("cpu")
+AHEAD = 32  # whole pairs that each process has to render while others are taken
 
 
 def rate(make: Callable[[int], int], seconds: float) -> float:
@@ -72,6 +75,17 @@ def main() -> None:
         render([draw(library, SEED, wanted.size, k)], CPU)
         return 1
 
+    def whole_pairs() -> Callable[[int], int]:
+        workers = SampleWorkers(
+            library, rendered_pair, seed=SEED, size=wanted.size, processes=wanted.workers
+        )
+
+        def make(k: int) -> int:
+            workers.expect(range(k, k + AHEAD * wanted.workers))
+            return len(workers.take([k]))
+
+        return make
+
     def render_drawn(count: int) -> Callable[[int], int]:
         def make(k: int) -> int:
             first = k * count % (len(drawn) - count + 1)
@@ -97,6 +111,7 @@ def main() -> None:
         ("draw, 1 process", "cpu", 1, draw_one),
         ("draw and render, 1 process", "cpu", 1, set_of_one),
         *(("render drawn pairs", str(device), n, render_drawn(n)) for n in wanted.batch),
+        (f"whole pairs, {wanted.workers} worker(s)", "cpu", 1, whole_pairs()),
         *((f"live, {wanted.workers} worker(s)", str(device), n, live(n)) for n in wanted.batch),
     ]
     for what, where, count, make in rows:
