@@ -1,4 +1,4 @@
-"""Pairs that do not line up, and the settings of a short run on them."""
+"""Data and small networks for the tests of more than one recipe."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from defocusfix.training.recipes import learnable_kernel
 from defocusfix.training.recipes.reblur_guided_config import Config
+from tests.training.blur_maps import write_half_blurred
 from tests.training.misaligned import write_pairs
 from tests.training.reblur_steps import small_config
+from tests.training.small_gan import TINY_MAP
 
 SHIFT = np.array([[1, 0, 4], [0, 1, -3]])
 
@@ -24,3 +27,15 @@ def pairs(tmp_path_factory) -> tuple[Path, Path]:
 def config(pairs) -> Config:
     """Of the reblurring-guided recipe, on these pairs."""
     return small_config(*pairs)
+
+
+@pytest.fixture(scope="module")
+def half_blurred_crops(tmp_path_factory) -> Path:
+    """A set of four rendered pairs, out of focus on their left."""
+    return write_half_blurred(tmp_path_factory.mktemp("crops"), 4)
+
+
+@pytest.fixture
+def tiny_blur_map(monkeypatch) -> None:
+    """Makes blur-map-small as small as a test wants it."""
+    monkeypatch.setitem(learnable_kernel.SIZES, "blur-map-small", TINY_MAP)

@@ -22,27 +22,18 @@ from defocusfix.training.recipe import Progress
 from defocusfix.training.recipes import learnable_kernel
 from defocusfix.training.recipes.learnable_kernel import Config, first_kernels
 from defocusfix.training.recipes.learnable_kernel_config import STAGES
-from tests.training.blur_maps import RADIUS_PX, half_blurred, write_half_blurred
+from tests.training.blur_maps import RADIUS_PX, half_blurred
 from tests.training.misaligned import write_pairs
 from tests.training.reblur_steps import stage_of, step_of
 from tests.training.runs import losses, play, state, trainer
-from tests.training.small_gan import TINY_MAP
 
-
-@pytest.fixture(autouse=True)
-def _tiny(monkeypatch):
-    monkeypatch.setitem(learnable_kernel.SIZES, "blur-map-small", TINY_MAP)
-
-
-@pytest.fixture(scope="module")
-def crops(tmp_path_factory):
-    return write_half_blurred(tmp_path_factory.mktemp("crops"), 4)
+pytestmark = pytest.mark.usefixtures("tiny_blur_map")
 
 
 @pytest.fixture
-def config(crops):
+def config(half_blurred_crops):
     return Config(
-        crops=(crops,),
+        crops=(half_blurred_crops,),
         network="blur-map-small",
         data=PairSettings(crop_px=32),
         epochs=(2, 1, 1, 1, 1),
@@ -125,8 +116,10 @@ def built_by(config):
     return lambda: learnable_kernel.build(config)
 
 
-def test_a_run_logs_every_term_and_leaves_pictures_of_kernels_and_maps(config, crops, tmp_path):
-    made = trainer(tmp_path / "run", built_by(replace(config, validation=crops)))
+def test_a_run_logs_every_term_and_leaves_pictures_of_kernels_and_maps(
+    config, half_blurred_crops, tmp_path
+):
+    made = trainer(tmp_path / "run", built_by(replace(config, validation=half_blurred_crops)))
     play(made)
     rows = losses(tmp_path / "run")
     assert {"reblur", "smoothness", "level", "positive_share"} <= rows[0].keys()

@@ -16,30 +16,21 @@ from defocusfix.training.export import load_network
 from defocusfix.training.recipes import learnable_kernel
 from defocusfix.training.recipes.learnable_kernel import Config
 from defocusfix.training.trainer import Outcome
-from tests.training.blur_maps import write_half_blurred
 from tests.training.runs import losses, play, state, trainer
-from tests.training.small_gan import SMALL_GAN, TINY_MAP
+from tests.training.small_gan import SMALL_GAN
 
 STAGES = ["map 1", "kernels 1", "map 2", "kernels 2", "map 3"]
 STAGES += ["pixels", "critic_joins", "adversarial"]
 
-
-@pytest.fixture(autouse=True)
-def _tiny(monkeypatch):
-    monkeypatch.setitem(learnable_kernel.SIZES, "blur-map-small", TINY_MAP)
-
-
-@pytest.fixture(scope="module")
-def crops(tmp_path_factory):
-    return write_half_blurred(tmp_path_factory.mktemp("crops"), 4)
+pytestmark = pytest.mark.usefixtures("tiny_blur_map")
 
 
 @pytest.fixture
-def config(crops):
+def config(half_blurred_crops):
     """Two steps per stage."""
     return Config(
-        crops=(crops,),
-        validation=crops,
+        crops=(half_blurred_crops,),
+        validation=half_blurred_crops,
         network="blur-map-small",
         data=PairSettings(crop_px=32),
         epochs=(1, 1, 1, 1, 1),
@@ -107,7 +98,7 @@ def test_crops_that_do_not_fit_the_generator_are_refused(config):
         learnable_kernel.build(replace(config, generator="focusnet-s"))
 
 
-def test_the_preset_of_the_paper_has_both_stages(crops):
+def test_the_preset_of_the_paper_has_both_stages(half_blurred_crops):
     preset = read_preset("learnable-kernel", "paper")
     config = resolve_config("learnable-kernel", preset, ['recipe.data_set="DPDD"']).recipe
     assert config.generator == "defocusgan"
