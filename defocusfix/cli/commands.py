@@ -1,10 +1,9 @@
-"""Which commands there are, loaded only when used, and how their help is laid out."""
+"""How commands are loaded when they are used, and how their help is laid out."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from importlib import import_module
 from inspect import cleandoc
@@ -15,63 +14,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command as command_of
 
+from defocusfix.cli.table import entries
 from defocusfix.errors import DefocusfixError, UsageError
-
-RESTORE, TRAIN, TOOLS = "Restore", "Your own data and training", "Tools"
-IN_GROUP = "Commands"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One command: the function that carries it out, as "module:name", and its help panel.
-
-    A group of commands has a function that does nothing, for its help.
-    """
-
-    function: str
-    panel: str
-    commands: Mapping[str, Entry] = field(default_factory=dict)
-    """Of a group, by the second word that is typed."""
-
-
-COMMANDS = {
-    "restore": Entry("defocusfix.cli.restore:restore", RESTORE),
-    "map": Entry("defocusfix.cli.map:map_defocus", RESTORE),
-    "info": Entry("defocusfix.cli.info:info", RESTORE),
-    "compare": Entry("defocusfix.cli.compare:compare", RESTORE),
-    "data": Entry(
-        "defocusfix.cli.data:data",
-        TRAIN,
-        {
-            "check": Entry("defocusfix.cli.data_check:check", IN_GROUP),
-            "align": Entry("defocusfix.cli.data:align", IN_GROUP),
-            "split": Entry("defocusfix.cli.data:split", IN_GROUP),
-            "preview": Entry("defocusfix.cli.data:preview", IN_GROUP),
-            "light-field": Entry("defocusfix.cli.data_light_field:light_field", IN_GROUP),
-        },
-    ),
-    "finetune": Entry("defocusfix.cli.finetune:finetune", TRAIN),
-    "train": Entry("defocusfix.cli.train:train", TRAIN),
-    "render": Entry("defocusfix.cli.render:render", TRAIN),
-    "evaluate": Entry("defocusfix.cli.evaluate:evaluate", TRAIN),
-    "models": Entry(
-        "defocusfix.cli.models:models",
-        TOOLS,
-        {
-            "list": Entry("defocusfix.cli.models:list_weights", IN_GROUP),
-            "show": Entry("defocusfix.cli.models:show", IN_GROUP),
-            "pull": Entry("defocusfix.cli.models_pull:pull", IN_GROUP),
-            "verify": Entry("defocusfix.cli.models:verify", IN_GROUP),
-            "import": Entry("defocusfix.cli.models_pull:import_weights", IN_GROUP),
-            "rm": Entry("defocusfix.cli.models:remove", IN_GROUP),
-            "path": Entry("defocusfix.cli.models:path", IN_GROUP),
-        },
-    ),
-    "export": Entry("defocusfix.cli.export:export", TOOLS),
-    "bench": Entry("defocusfix.cli.bench:bench", TOOLS),
-    "doctor": Entry("defocusfix.cli.doctor:doctor", TOOLS),
-}
-
 
 # How help calls a value; a list is one value for every time that the option is given.
 _VALUES = {
@@ -146,15 +90,8 @@ class Group(TyperGroup):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands by panel, then the options."""
         known = entries(self.prefix)
-        commands = [(known[name].panel, name, self.get_command(ctx, name)) for name in known]
-        width = formatter.width - 6 - max(map(len, known))
         _write_panels(
-            formatter,
-            (
-                (panel, name, command.get_short_help_str(width))
-                for panel, name, command in commands
-                if command is not None
-            ),
+            formatter, ((entry.panel, name, entry.about) for name, entry in known.items())
         )
         _write_panels(formatter, _option_rows(self, ctx))
 
@@ -172,20 +109,6 @@ class Commands(Group):
                     ("130, 143", "Stopped by Ctrl-C or terminated; finished files are kept."),
                 ]
             )
-
-
-def entries(prefix: str) -> Mapping[str, Entry]:
-    """The commands that may follow `prefix`, the name of a group, or "" for the first word."""
-    return COMMANDS[prefix].commands if prefix else COMMANDS
-
-
-def all_names() -> list[str]:
-    """Every command as it is typed, groups before the commands in them."""
-    return [
-        name
-        for first, entry in COMMANDS.items()
-        for name in (first, *(f"{first} {second}" for second in entry.commands))
-    ]
 
 
 def load(name: str) -> TyperCommand | TyperGroup:

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from defocusfix.errors import DefocusfixError, OutputError, UsageError
-from defocusfix.jobs.events import SCHEMA, error_to_json
 
 _RED, _YELLOW, _RESET = "\033[1;31m", "\033[33m", "\033[0m"
 
@@ -122,6 +121,8 @@ def answer_in_json() -> None:
 def error(failure: DefocusfixError) -> None:
     """Tell what failed, why, and what to try; with --debug also where, innermost cause first."""
     if _manner.answers_in_json:
+        from defocusfix.jobs.events import SCHEMA, error_to_json
+
         data_json({"schema": SCHEMA, "event": "error", **error_to_json(failure)})
     if _manner.shows_traceback:
         print("".join(traceback.format_exception(failure)), end="", file=sys.stderr)

@@ -15,7 +15,8 @@ import pytest
 from typer.main import get_command
 
 from defocusfix.cli.app import app
-from defocusfix.cli.commands import all_names, load
+from defocusfix.cli.commands import load
+from defocusfix.cli.table import all_names, entries
 
 PAGES = Path(__file__).parent / "help"
 ROOT = Path(__file__).parents[2]
@@ -24,6 +25,12 @@ LIMIT_SECONDS = 0.2
 
 def page_of(name: str) -> str:
     return name.replace(" ", "-") or "defocusfix"
+
+
+def split(name: str) -> tuple[str, str]:
+    """The group of a command, "" for none, and its name in it."""
+    prefix, _, last = name.rpartition(" ")
+    return prefix, last
 
 
 @pytest.mark.parametrize("name", ["", *all_names()])
@@ -40,6 +47,21 @@ def test_help_at_80_columns_is_the_page_that_is_checked_in(defocusfix, monkeypat
 
 def test_no_page_is_left_of_a_command_that_is_gone():
     assert {page.stem for page in PAGES.glob("*.txt")} == {*map(page_of, ["", *all_names()])}
+
+
+@pytest.mark.parametrize("name", all_names())
+def test_a_list_of_commands_says_what_the_first_line_of_its_own_help_says(name):
+    prefix, last = split(name)
+    assert (load(name).help or "").splitlines()[0] == entries(prefix)[last].about
+
+
+def test_a_list_of_commands_imports_none_of_them():
+    modules = sorted({entries(p)[n].function.split(":")[0] for p, n in map(split, all_names())})
+    code = (
+        "import sys; from defocusfix.cli.app import run; run(['--help'])\n"
+        f"assert not sys.modules.keys() & set({modules})"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
 
 
 @pytest.mark.parametrize("name", ["", *all_names()])

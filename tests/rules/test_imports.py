@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from defocusfix.cli.commands import COMMANDS
+from defocusfix.cli.table import COMMANDS
 from tests.rules.imports import (
     ENGINE_FILES,
     MAY_IMPORT,

@@ -10,7 +10,7 @@ import pytest
 
 import defocusfix
 from defocusfix import errors
-from defocusfix.cli.commands import all_names
+from defocusfix.cli.table import all_names
 
 LISTED = (Path(__file__).parent / "public_names.txt").read_text().splitlines()
 

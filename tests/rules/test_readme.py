@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from defocusfix.cli.commands import COMMANDS, all_names, load
+from defocusfix.cli.commands import load
+from defocusfix.cli.table import COMMANDS, all_names
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
