@@ -4,12 +4,13 @@ Every sample trains all levels: the coarsest on the whole crop, the finer ones o
 that no level eats the others' time, and each on what the network itself made of the level below,
 detached. The map comes first: it decides what the trunk may change, learns slowly, and alone costs
 a tenth. Then both learn side by side; if the map had no stage of its own, the trunk is told the
-true radius, jittered, until the map can be trusted.
+true radius, jittered, until the map can be trusted. With teachers, the trunk also learns what
+trained networks restore, level by level in the same windows; see training/teaching.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from defocusfix.training.recipe import OptimiserConfig, Progress, Recipe, Stage,
 from defocusfix.training.rendered_data import RenderedChoice, rendered_source
 from defocusfix.training.rendered_validation import rendered_validation
 from defocusfix.training.schedule import cosine
+from defocusfix.training.teaching import Teachers
 from defocusfix.training.weights import read_weights
 
 LEVELS = FocusNet.levels
@@ -63,6 +65,11 @@ class Config(RenderedChoice):
     """Weight of the spectral loss beside the Charbonnier loss."""
     log_error_weight: float = 0.0
     """Weight of the logarithm of each picture's mean square error beside the Charbonnier loss."""
+    teachers: tuple[Path, ...] = ()
+    """Weights (.safetensors) whose mean, over eight views of each, is learned beside the truth;
+    one that is named twice counts twice."""
+    taught_share: float = 0.75
+    """Share of the restoration losses that measures against the teachers, where there are any."""
     radius_weight: float = 0.1
     """Weight of the radius map's loss."""
     known_radius_share: float = 0.3
@@ -89,6 +96,8 @@ class Config(RenderedChoice):
             )
         if self.map_steps + self.steps < 1:
             raise ValueError("map_steps and steps are both 0: nothing would be trained")
+        if not 0 < self.taught_share <= 1:
+            raise ValueError(f"taught_share is above 0 and at most 1, got {self.taught_share}")
         if any(side % GRID for side in self.windows_px):
             raise ValueError(f"windows_px must be multiples of {GRID}, got {self.windows_px}")
 
@@ -100,6 +109,7 @@ def build(config: Config) -> Recipe:
         raise UsageError(f"the supervised recipe trains FocusNets, not {config.network!r}")
     if config.start_from is not None:
         network.load_state_dict(read_weights(config.start_from)[0])
+    teachers = Teachers(config.teachers) if config.teachers else None
     source = rendered_source(config, config.seed, network)
 
     def batches(size: int) -> Callable[[int, int, int], Tensors]:
@@ -116,25 +126,30 @@ def build(config: Config) -> Recipe:
         name="map",
         steps=max(1, config.map_steps),
         batch=batches(config.map_batch_size),
-        forward=_forward(network, config, restores=False),
+        forward=_forward(network, config, None, restores=False),
         turns=(Turn(trains=("map",), weights={"radius": 1.0}, terms=_radius_terms),),
         learning_rate=rate,
     )
-    weights = {f"pixel_{level}": weight for level, weight in enumerate(config.level_weights)}
-    weights |= {
-        f"spectral_{level}": config.spectral_weight * weight
-        for level, weight in enumerate(config.level_weights)
+    shares = {"": 1.0}
+    if teachers is not None:
+        shares = {"": 1 - config.taught_share, "taught_": config.taught_share}
+    losses = {
+        "pixel": 1.0,
+        "spectral": config.spectral_weight,
+        "log_error": config.log_error_weight,
     }
-    weights |= {
-        f"log_error_{level}": config.log_error_weight * weight
-        for level, weight in enumerate(config.level_weights)
+    weights = {
+        f"{prefix}{name}_{level}": share * weight * level_weight
+        for prefix, share in shares.items()
+        for name, weight in losses.items()
+        for level, level_weight in enumerate(config.level_weights)
     }
     weights["radius"] = config.radius_weight
     joint_stage = Stage(
         name="joint",
         steps=max(1, config.steps),
         batch=batches(config.batch_size),
-        forward=_forward(network, config, restores=True),
+        forward=_forward(network, config, teachers, restores=True),
         turns=(Turn(trains=("network",), weights=weights, terms=_terms),),
         learning_rate=rate,
     )
@@ -172,7 +187,7 @@ def _windows(rng: np.random.Generator, blurred: Tensor, sides: tuple[int, int]) 
 
 
 def _forward(
-    network: FocusNet, config: Config, *, restores: bool
+    network: FocusNet, config: Config, teachers: Teachers | None, *, restores: bool
 ) -> Callable[[Tensors, Progress], Tensors]:
     def forward(batch: Tensors, progress: Progress) -> Tensors:
         images = image_pyramid(batch["blurred"], LEVELS)
@@ -184,15 +199,14 @@ def _forward(
         is_told = progress.fraction < config.known_radius_share
         outputs: Tensors = {}
         coarse: Tensor | None = None  # of the window last trained, (B, 4, side, side)
+        taught: Tensor | None = None  # the same of the teacher
+        if teachers is not None:
+            question = teachers.question(np.random.default_rng((config.seed, progress.step, 2)))
         for level in reversed(range(LEVELS)):
             (top, left), side = corners[level], sides[level]
             image = _cut(images[level], top, left, side)
             truth = _cut(radii[level], top // 2, left // 2, side // 2)
-            if coarse is None:
-                below = nothing_known(image)
-            else:
-                below_top, below_left = corners[level + 1]
-                below = _cut(coarse, top // 2 - below_top, left // 2 - below_left, side // 2)
+            below = _below(coarse, image, corners, level)
             radius = network.map(image, below[:, 3:])
             outputs[f"radius_{level}"] = radius
             outputs[f"radius_truth_{level}"] = truth
@@ -204,6 +218,10 @@ def _forward(
                 outputs[f"target_{level}"] = _cut(targets[level], top, left, side)
             wide = F.interpolate(radius.detach(), scale_factor=2.0, mode="bilinear")
             coarse = torch.cat([restored.detach(), wide], dim=1)
+            if teachers is not None:
+                answer = teachers.answer(question, image, _below(taught, image, corners, level))
+                outputs[f"taught_{level}"] = answer[0]
+                taught = torch.cat(answer, dim=1)
         return outputs
 
     return forward
@@ -212,10 +230,12 @@ def _forward(
 def _terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
     terms: Tensors = {}
     for level in range(LEVELS):
-        restored, target = outputs[f"restored_{level}"], outputs[f"target_{level}"]
-        terms[f"pixel_{level}"] = charbonnier(restored, target)
-        terms[f"spectral_{level}"] = spectral_l1(restored, target)
-        terms[f"log_error_{level}"] = log_error(restored, target)
+        restored = outputs[f"restored_{level}"]
+        for prefix, aim in (("", f"target_{level}"), ("taught_", f"taught_{level}")):
+            if aim in outputs:
+                terms[f"{prefix}pixel_{level}"] = charbonnier(restored, outputs[aim])
+                terms[f"{prefix}spectral_{level}"] = spectral_l1(restored, outputs[aim])
+                terms[f"{prefix}log_error_{level}"] = log_error(restored, outputs[aim])
     return terms | _radius_terms(outputs, batch, progress)
 
 
@@ -233,6 +253,16 @@ def _jittered(radius: Tensor) -> Tensor:
     relative = F.interpolate(relative, size=size, mode="bilinear")
     absolute = F.interpolate(absolute, size=size, mode="bilinear")
     return (radius * (1 + 0.15 * relative) + 0.1 * absolute).clamp_min(0)
+
+
+def _below(
+    coarse: Tensor | None, image: Tensor, corners: Sequence[tuple[int, int]], level: int
+) -> Tensor:
+    """What a window (B, 3, side, side) of `level` is told of the coarser one, if there is any."""
+    if coarse is None:
+        return nothing_known(image)
+    (top, left), (below_top, below_left) = corners[level], corners[level + 1]
+    return _cut(coarse, top // 2 - below_top, left // 2 - below_left, image.shape[-1] // 2)
 
 
 def _cut(values: Tensor, top: int, left: int, side: int) -> Tensor:
