@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from defocusfix.cli import commands
+from defocusfix.cli import table
 from tests.conftest import Told
 from tests.restoration import small_networks
 
@@ -24,11 +24,11 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
         "wait",
         "work",
     )
-    table = {
-        name.replace("_", "-"): commands.Entry(f"tests.cli.stand_in_commands:{name}", "Stand-ins")
+    entries = {
+        name.replace("_", "-"): table.Entry(f"tests.cli.stand_in_commands:{name}", "Stand-ins", "")
         for name in names
     }
-    monkeypatch.setattr(commands, "COMMANDS", table)
+    monkeypatch.setattr(table, "COMMANDS", entries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[2]
 # The real program, but with the stand-in commands.
 PROGRAM = """
 import sys
-from defocusfix.cli import app, commands
+from defocusfix.cli import app, table
 name, *_ = sys.argv[1:]
-commands.COMMANDS = {name: commands.Entry(f"tests.cli.stand_in_commands:{name}", "Stand-ins")}
+table.COMMANDS = {name: table.Entry(f"tests.cli.stand_in_commands:{name}", "Stand-ins", "")}
 sys.exit(app.main())
 """
 
