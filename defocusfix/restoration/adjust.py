@@ -17,7 +17,7 @@ BOKEH_FADE = 0.75  # share of the radius to keep from which restoration fades ou
 
 
 class Finisher:
-    """Changes the stored values of a rectangle of a photo, band by band, and keeps its map.
+    """Changes the stored values of a rectangle of a photo, part by part, and keeps its map.
 
     pixels: the whole photo. target: where the rectangle's stored values go; may be a part of
     `pixels`: rows are written only once `release` says that nobody will read them any more.
@@ -38,36 +38,45 @@ class Finisher:
         self._pixels = pixels
         self._rows, self._columns = rows, columns
         self._settings, self._mask = settings, mask
-        self._waiting: list[tuple[Span, Pixels]] = []
+        self._waiting: list[tuple[Span, Span, Pixels]] = []
         shape = (len(rows), len(columns))
         self.radius_px = np.zeros(shape, np.float16) if has_radius else None
 
-    def take(self, rows: Span, values: FloatArray) -> None:
-        """Work out finished rows. values: (C, rows, W), change and radius in pixels."""
+    def take(self, rows: Span, columns: Span, values: FloatArray) -> None:
+        """Work out a finished part. values: (C, rows, columns), change and radius in pixels."""
         for band in _bands(rows):
             of_band = values[:, band.within(rows).indices]
             change, radius_px = of_band[:N_COLOURS], None
             if self.radius_px is not None:
                 radius_px = of_band[N_COLOURS]
-                self.radius_px[band.within(self._rows).indices] = radius_px
+                self.radius_px[self._place(band, columns)] = radius_px
             if not change.any():
                 continue
-            stored = self._pixels[band.indices, self._columns.indices]
-            amount = self._amount(band, radius_px)
-            self._waiting.append((band, changed(stored, change, amount)))
+            stored = self._pixels[band.indices, columns.indices]
+            amount = self._amount(band, columns, radius_px)
+            self._waiting.append((band, columns, changed(stored, change, amount)))
 
     def release(self, first_row: int) -> None:
         """Write what has been worked out above a row: from there on the photo is still read."""
-        while self._waiting and self._waiting[0][0].stop <= first_row:
-            rows, stored = self._waiting.pop(0)
-            self.target[rows.within(self._rows).indices] = stored
+        waiting = self._waiting
+        self._waiting = []
+        for rows, columns, stored in waiting:
+            if rows.stop <= first_row:
+                self.target[self._place(rows, columns)] = stored
+            else:
+                self._waiting.append((rows, columns, stored))
 
-    def _amount(self, rows: Span, radius_px: FloatArray | None) -> FloatArray | np.float32:
+    def _place(self, rows: Span, columns: Span) -> tuple[slice, slice]:
+        return rows.within(self._rows).indices, columns.within(self._columns).indices
+
+    def _amount(
+        self, rows: Span, columns: Span, radius_px: FloatArray | None
+    ) -> FloatArray | np.float32:
         amount: FloatArray | np.float32 = np.float32(self._settings.strength)
         if radius_px is not None:
             amount = amount * share_restored(radius_px, self._settings)
         if self._mask is not None:
-            amount = amount * self._mask.part(rows, self._columns)
+            amount = amount * self._mask.part(rows, columns)
         return amount
 
 

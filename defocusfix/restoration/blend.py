@@ -1,4 +1,4 @@
-"""Put the cores of tiles together into bands of finished rows."""
+"""Put the cores of tiles together."""
 
 from __future__ import annotations
 
@@ -10,50 +10,46 @@ import numpy.typing as npt
 from defocusfix.restoration.tiles import Part, Span, Tile
 
 FloatArray = npt.NDArray[np.float32]
-Take = Callable[[Span, FloatArray], None]
-"""Is given finished rows: which ones, and their values (C, rows, W)."""
+Take = Callable[[Span, Span, FloatArray], None]
+"""Is given a finished rectangle: its rows, its columns, and its values (C, rows, columns)."""
 
 
-class Bands:
+class Blend:
     """Takes cores tile by tile, row of tiles by row of tiles, and hands on what is finished.
 
-    No more than one row of tiles is held.
+    Only what a tile shares with those to come is held: a strip beside it, and one below the row of
+    tiles. Finished rectangles come in the order of the tiles and do not overlap.
+    columns: that the cores cover.
     """
 
     def __init__(self, n_channels: int, columns: Span, take: Take) -> None:
         self._columns = columns
         self._take = take
-        # The rows that the tiles above share with the next ones, weighted.
         self._above = np.zeros((n_channels, 0, len(columns)), np.float32)
-        self._total = self._above
+        self._below = self._above
+        self._beside = np.zeros((n_channels, 0, 0), np.float32)
 
     def add(self, tile: Tile, core: FloatArray) -> None:
-        """Cross-fade the core (C, h, w) of one tile into its row of tiles."""
-        if self._is_alone(tile):
-            self._take(tile.rows.core, core)
-            return
-        if tile.columns.core.start == self._columns.start:
-            self._begin(tile.rows)
-        weights = axis_weights(tile.rows)[:, None] * axis_weights(tile.columns)
-        self._total[:, :, tile.columns.core.within(self._columns).indices] += core * weights
-        if tile.columns.core.stop == self._columns.stop:
-            self._end(tile.rows)
-
-    def _is_alone(self, tile: Tile) -> bool:
-        """Whether a tile shares nothing with any other."""
-        return not (tile.rows.fade_in or tile.rows.fade_out) and tile.columns.core == self._columns
-
-    def _begin(self, rows: Part) -> None:
-        n_channels, n_shared, width = self._above.shape
-        self._total = np.zeros((n_channels, len(rows.core), width), np.float32)
-        self._total[:, :n_shared] = self._above
-
-    def _end(self, rows: Part) -> None:
-        n_finished = len(rows.core) - rows.fade_out
-        finished = self._total[:, :n_finished]
-        self._above = self._total[:, n_finished:].copy()
-        self._total = self._above
-        self._take(Span(rows.core.start, rows.core.start + n_finished), finished)
+        """Cross-fade the core (C, h, w) of one tile into what its neighbours left; changes it."""
+        rows, columns = tile.rows, tile.columns
+        if columns.core.start == self._columns.start:
+            self._above = self._below
+            shape = (len(core), rows.fade_out, len(self._columns))
+            self._below = np.zeros(shape, np.float32)
+        if rows.fade_in or rows.fade_out:
+            core *= axis_weights(rows)[:, None]
+        if columns.fade_in or columns.fade_out:
+            core *= axis_weights(columns)
+        if columns.fade_in:
+            core[:, :, : columns.fade_in] += self._beside
+        n_rows, n_columns = (len(part.core) - part.fade_out for part in (rows, columns))
+        self._beside = core[:, :, n_columns:].copy()
+        finished = core[:, :, :n_columns]
+        done = Span(columns.core.start, columns.core.start + n_columns)
+        here = done.within(self._columns).indices
+        finished[:, : rows.fade_in] += self._above[:, :, here]
+        self._below[:, :, here] = finished[:, n_rows:]
+        self._take(Span(rows.core.start, rows.core.start + n_rows), done, finished[:, :n_rows])
 
 
 def axis_weights(part: Part) -> FloatArray:

@@ -24,9 +24,10 @@ class Level:
         self.n_channels = N_COLOURS + has_radius
         self._values = np.zeros((self.n_channels, len(rows), len(columns)), np.float16)
 
-    def keep(self, rows: Span, values: FloatArray) -> None:
-        """Take finished rows. values: (C, rows, W), change and radius in pixels of this level."""
-        self._values[:, rows.within(self.rows).indices] = values
+    def keep(self, rows: Span, columns: Span, values: FloatArray) -> None:
+        """Take a finished part. values: (C, rows, columns), change and radius in its pixels."""
+        place = rows.within(self.rows).indices, columns.within(self.columns).indices
+        self._values[:, *place] = values
 
     def window(self, rows: Span, columns: Span) -> FloatArray:
         """(C, rows, columns) of a part that must lie inside the rectangle."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from defocusfix.network_spec import RADIUS_UNKNOWN
-from defocusfix.restoration.blend import Bands, Take
+from defocusfix.restoration.blend import Blend, Take
 from defocusfix.restoration.calls import Calls
 from defocusfix.restoration.level import N_COLOURS, Level
 from defocusfix.restoration.overlap import overlapped
@@ -56,12 +56,12 @@ class LevelRun:
     ) -> None:
         """Do what `ways` says about each tile.
 
-        take: is given finished rows: change and radius, in pixels of this level. report: is told
+        take: is given finished parts: change and radius, in pixels of this level. report: is told
         of every tile that is computed or passed over. release: for the level of full size.
         """
         items = list(zip(self._plan.tiles, ways, strict=True))
         still_read = [] if release is None else self._first_rows_read(items)
-        bands = Bands(N_COLOURS + self.has_radius, self._plan.columns, take)
+        blend = Blend(N_COLOURS + self.has_radius, self._plan.columns, take)
         n_done = 0
 
         def prepare(item: tuple[Tile, Way]) -> Inputs:
@@ -83,7 +83,7 @@ class LevelRun:
         def finish(item: tuple[Tile, Way], arrays: tuple[Inputs, Inputs]) -> None:
             nonlocal n_done
             tile, way = item
-            bands.add(
+            blend.add(
                 tile, self._found(tile, *arrays) if way is Way.COMPUTE else self._known(tile, way)
             )
             n_done += 1

@@ -3,7 +3,7 @@
 Strong blur is weak blur on a smaller picture: what is out of focus by 16 px is restored where it
 is 4 px, and handed up. `defocusfix.network_spec` says how a level is called.
 
-A photo stays in its stored values. Only windows of it, and one row of tiles of the result, are held
+A photo stays in its stored values. Only windows of it, and what neighbouring tiles share, are held
 as floats; of the smaller levels the whole result is kept, as float16.
 """
 
@@ -55,9 +55,9 @@ def run_levels(
     """Find change and radius for a rectangle of a photo.
 
     rows, columns: the rectangle. views: those that the network takes, of the photo's size. take: is
-    given its finished rows, (C, rows, W): change of the colours where white is 1, not clamped, and
-    blur radius in pixels, if the network gives one. release: told after each tile the first row of
-    `pixels` that is going to be read again.
+    given its finished parts, (C, rows, columns): change of the colours where white is 1, not
+    clamped, and blur radius in pixels, if the network gives one. release: told after each tile the
+    first row of `pixels` that is going to be read again.
     Raises what `Calls.core` raises.
     """
     spec = calls.engine.spec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "focusnet-s"
 MODEL_FILE = "model.onnx"
 WHOLE = 2**30  # a tile larger than any photo
-USUAL_TILE = 896  # pixels; larger ones save halo, but a photo of 24 MP should need under 700 MB
+USUAL_PIXELS = 1072**2  # larger ones save halo, but a photo of 24 MP should need under 700 MB
+LONGEST = 2  # a side of a usual window, in those of a square one
 TILE_PER_HALO = 6  # a window this many times its halo computes 9/4 of what it keeps
 TILE_PER_OVERLAP = 8
 
@@ -286,8 +288,8 @@ class Restorer:
         height, width, _ = pixels.shape
         radius_px = np.zeros((height, width), np.float16)
 
-        def take(rows: Span, values: npt.NDArray[np.float32]) -> None:
-            radius_px[rows.indices] = values[N_COLOURS]
+        def take(rows: Span, columns: Span, values: npt.NDArray[np.float32]) -> None:
+            radius_px[rows.indices, columns.indices] = values[N_COLOURS]
 
         calls = Calls(self.engine, self._exact, self._pieces)
         run_levels(
@@ -385,14 +387,22 @@ def _wrong_views(spec: NetworkSpec) -> UsageError:
 
 def _cut(engine: Engine, settings: RestoreSettings) -> Cut:
     spec = engine.spec
-    usual = spec.tile or max(USUAL_TILE, TILE_PER_HALO * spec.halo)
-    window = usual if settings.tile is None else settings.tile or WHOLE
+    pixels = None
+    if settings.tile is not None:
+        window = settings.tile or WHOLE
+    elif spec.tile:
+        window = spec.tile
+    else:
+        pixels = max(USUAL_PIXELS, (TILE_PER_HALO * spec.halo) ** 2)
+        window = LONGEST * math.isqrt(pixels)
     halo, overlap = spec.halo, spec.overlap if settings.overlap is None else settings.overlap
     if spec.tile == window:  # as small, perhaps, as others have made their graph
         halo = min(halo, window // TILE_PER_HALO)
         overlap = min(overlap, window // TILE_PER_OVERLAP // 2 * 2)
     try:
-        return Cut(window=window, overlap=overlap, halo=halo, multiple=spec.size_multiple)
+        return Cut(
+            window=window, pixels=pixels, overlap=overlap, halo=halo, multiple=spec.size_multiple
+        )
     except ValueError as error:
         if settings.tile is None:
             raise ModelError(

@@ -6,8 +6,9 @@ are cross-faded. Around the core a **halo** is read and thrown away. Core and ha
 agree wherever they overlap.
 
 All windows along one axis have one size, chosen for the photo: none is a sliver, and an engine sees
-few shapes. The two axes are independent, so a tile is one `Part` of the rows and one of the
-columns.
+few shapes. The two axes are cut independently, so a tile is one `Part` of the rows and one of the
+columns; what they share is a number of pixels, which is split between them so that the windows of a
+photo come to as few pixels as can be.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ class Cut:
 
     window: int
     """Largest side of a window; rounded down to `multiple`."""
+    pixels: int | None = None
+    """Most pixels of a window whose sides may differ; None for square ones of side `window`."""
     overlap: int
     """Width of the strip that two neighbouring cores share; even."""
     halo: int
@@ -104,19 +107,25 @@ class Cut:
             raise ValueError("overlap must be even and not negative, halo not negative")
         if self.window < self.smallest_window:
             raise ValueError(f"a tile needs at least {self.smallest_window} px, got {self.window}")
+        if self.pixels is not None and self.pixels < self.smallest_window**2:
+            raise ValueError(f"a tile needs at least {self.smallest_window} px on either side")
 
     @property
-    def rim(self) -> int:
-        """Pixels between the place where two neighbours meet and the edges of their windows."""
-        return math.ceil((self.halo + self.overlap / 2) / self.multiple) * self.multiple
+    def shared(self) -> int:
+        """Pixels that the windows of two neighbours share at least."""
+        return _rounded_up(2 * self.halo + self.overlap, self.multiple)
 
     @property
     def smallest_window(self) -> int:
         """The least `window` that works."""
-        # An even division takes off half of what is between the rims at worst, and both fades
-        # must fit into the rest.
-        between = max(self.multiple, math.ceil(2 * self.overlap / self.multiple) * self.multiple)
-        return 2 * self.rim + between
+        # An even division takes off half of what is not shared at worst, and both fades must fit
+        # into the rest.
+        return self.shared + max(self.multiple, _rounded_up(2 * self.overlap, self.multiple))
+
+    def most(self, side: int) -> int:
+        """Largest other side of a window that has one of `side` pixels."""
+        other = self.window if self.pixels is None else min(self.window, self.pixels // side)
+        return other // self.multiple * self.multiple
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,17 +162,19 @@ class Plan:
         return sum(tile.window_pixels for tile in self.tiles)
 
 
-def parts(length: int, cut: Cut, wanted: Span | None = None) -> list[Part]:
+def parts(
+    length: int, cut: Cut, wanted: Span | None = None, largest: int | None = None
+) -> list[Part]:
     """Cut one axis: the fewest parts, with windows all of one size, spread evenly.
 
     length: of the axis, a multiple of `cut.multiple`; windows stay inside. wanted: what the cores
-    cover; None for all of it. Raises ValueError for any other length.
+    cover; None for all of it. largest: size of a window; None for the largest that `cut` allows.
+    Raises ValueError for any other length.
     """
     if length % cut.multiple:
         raise ValueError(f"{length} is not a multiple of {cut.multiple}")
     wanted = wanted or Span(0, length)
-    seen = wanted.widened(cut.halo).aligned(cut.multiple).clipped(Span(0, length))
-    windows = _windows(seen, cut)
+    windows = _windows(_seen(length, cut, wanted), cut, largest or cut.most(1))
     # Neighbours meet in the middle of what both of their windows see.
     meetings = [(before.stop + after.start) // 2 for before, after in pairwise(windows)]
     fade, half = cut.overlap, cut.overlap // 2
@@ -185,8 +196,13 @@ def tiles(
     height: int, width: int, cut: Cut, rows: Span | None = None, columns: Span | None = None
 ) -> Iterator[Tile]:
     """The tiles of a picture, row by row from the top left; `rows` and `columns` as `wanted`."""
-    across = parts(width, cut, columns)
-    for down in parts(height, cut, rows):
+    tall, wide = _sides(
+        len(_seen(height, cut, rows or Span(0, height))),
+        len(_seen(width, cut, columns or Span(0, width))),
+        cut,
+    )
+    across = parts(width, cut, columns, wide)
+    for down in parts(height, cut, rows, tall):
         for part in across:
             yield Tile(down, part)
 
@@ -198,14 +214,48 @@ def halves(span: Span, n_pieces: int) -> list[Span]:
     return [Span(start, stop) for start, stop in pairwise(edges)]
 
 
-def _windows(seen: Span, cut: Cut) -> list[Span]:
-    """Windows of one size that cover `seen`; neighbours share at least two rims."""
-    largest = cut.window // cut.multiple * cut.multiple
-    if len(seen) <= largest:
+def _seen(length: int, cut: Cut, wanted: Span) -> Span:
+    """What the windows along one axis cover together."""
+    return wanted.widened(cut.halo).aligned(cut.multiple).clipped(Span(0, length))
+
+
+def _sides(height: int, width: int, cut: Cut) -> tuple[int, int]:
+    """Largest sides of windows that cover an area with as few pixels as can be, in few windows."""
+    costs: list[tuple[int, int, tuple[int, int]]] = []
+    for number in range(1, 1 + max(1, height // cut.multiple)):
+        tall, _ = _division(height, cut, number)
+        wide = cut.most(tall)
+        if tall <= cut.most(1) and wide >= cut.smallest_window:
+            size, across = _fewest(width, cut, wide)
+            down = 1 if tall == height else number
+            costs.append((tall * down * size * across, down * across, (tall, wide)))
+        if tall <= cut.smallest_window:
+            break
+    return min(costs)[2] if costs else (cut.most(1), cut.most(1))
+
+
+def _windows(seen: Span, cut: Cut, largest: int) -> list[Span]:
+    """Windows of one size that cover `seen`; neighbours have at least `cut.shared` in common."""
+    size, number = _fewest(len(seen), cut, largest)
+    if number == 1:
         return [seen]
-    shared = 2 * cut.rim
-    number = math.ceil((len(seen) - shared) / (largest - shared))
-    size = shared + math.ceil((len(seen) - shared) / number / cut.multiple) * cut.multiple
     steps = (len(seen) - size) // cut.multiple
     starts = [seen.start + steps * index // (number - 1) * cut.multiple for index in range(number)]
     return [Span(start, start + size) for start in starts]
+
+
+def _fewest(length: int, cut: Cut, largest: int) -> tuple[int, int]:
+    """Size and number of the fewest windows, none above `largest`, that cover `length` pixels."""
+    if length <= largest:
+        return length, 1
+    return _division(length, cut, math.ceil((length - cut.shared) / (largest - cut.shared)))
+
+
+def _division(length: int, cut: Cut, number: int) -> tuple[int, int]:
+    """The least size of `number` windows that cover `length` pixels; and the number."""
+    size = cut.shared + _rounded_up(math.ceil((length - cut.shared) / number), cut.multiple)
+    return min(size, length), number
+
+
+def _rounded_up(pixels: int, multiple: int) -> int:
+    return -(-pixels // multiple) * multiple

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from defocusfix.restoration import Restorer, RestoreSettings
-from defocusfix.restoration.restorer import USUAL_TILE
+from defocusfix.restoration.restorer import USUAL_PIXELS
 from tests.restoration.stand_in_engines import NumpyEngine
 
 
@@ -28,16 +28,16 @@ def peak(restore) -> int:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_beyond_the_photo_a_few_bytes_per_pixel_and_one_row_of_tiles_are_held(dtype):
+def test_beyond_the_photo_a_few_bytes_per_pixel_and_two_tiles_are_held(dtype):
     pixels = np.zeros((2000, 1500, 3), dtype)
     restorer = Restorer(echo())
-    # The map and the half and quarter size in float16; a row of tiles and its carry in float32,
-    # four channels; two tiles with their inputs and outputs.
+    # The map and the half and quarter size in float16; stored values of a row of tiles, which wait
+    # until the photo is no longer read there; two tiles with their inputs and outputs.
     kept = pixels[:, :, 0].size * (2 + (4 * 2) * (1 / 4 + 1 / 16))
-    row_of_tiles = 2 * USUAL_TILE * 1500 * 4 * 4
-    under_way = 4 * USUAL_TILE**2 * 4 * 5
+    waiting = pixels.nbytes / 2
+    under_way = 4 * USUAL_PIXELS * 4 * 5
     held = peak(lambda: restorer.restore_pixels(pixels, in_place=True))
-    assert held < kept + row_of_tiles + under_way
+    assert held < kept + waiting + under_way
 
 
 def test_a_photo_four_times_as_high_takes_only_what_is_kept_of_it():

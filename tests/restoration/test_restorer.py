@@ -257,7 +257,7 @@ def test_arrays_of_another_kind_are_refused(engine, picture):
 
 
 def test_a_tile_without_room_for_the_halo_is_refused_with_the_least_that_works(engine):
-    with pytest.raises(UsageError, match="at least 96 px"):
+    with pytest.raises(UsageError, match="at least 80 px"):
         Restorer(engine, RestoreSettings(tile=64))
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -7,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from defocusfix.restoration.blend import Bands, axis_weights
-from defocusfix.restoration.tiles import Cut, Span, halves, parts, tiles
+from defocusfix.restoration.blend import Blend, axis_weights
+from defocusfix.restoration.tiles import Cut, Plan, Span, halves, parts, tiles
 
 CUTS = st.builds(
     lambda multiple, halo, half_overlap, more: Cut(
-        window=2 * -(-(halo + half_overlap) // multiple) * multiple
+        window=-(-2 * (halo + half_overlap) // multiple) * multiple
         + max(multiple, -(-4 * half_overlap // multiple) * multiple)
         + more,
         overlap=2 * half_overlap,
@@ -41,8 +42,8 @@ def test_windows_have_one_size_and_are_as_few_as_can_be(cut, n_units):
     largest = cut.window // cut.multiple * cut.multiple
     assert max(sizes) <= largest
     if len(found) > 1:
-        # One fewer of the largest size, each sharing two rims with the next, would not reach.
-        assert largest + (len(found) - 2) * (largest - 2 * cut.rim) < length
+        # One fewer of the largest size, each sharing the least with the next, would not reach.
+        assert largest + (len(found) - 2) * (largest - cut.shared) < length
 
 
 @given(data=st.data(), cut=CUTS, n_units=st.integers(1, 150))
@@ -88,20 +89,41 @@ def test_weights_sum_to_one_at_every_pixel(cut, n_units):
 def test_windows_cut_from_a_picture_blend_back_to_it(cut, rows, columns):
     height, width = rows * cut.multiple, columns * cut.multiple
     picture = np.random.default_rng(0).random((2, height, width), dtype=np.float32)
-    finished = np.full_like(picture, np.nan)
-    n_rows = 0
+    finished = np.zeros_like(picture)
+    n_times = np.zeros((height, width), int)
 
-    def take(span, values):
-        nonlocal n_rows
-        assert span.start == n_rows
-        n_rows = span.stop
-        finished[:, span.indices] = values
+    def take(rows, columns, values):
+        finished[:, rows.indices, columns.indices] = values
+        n_times[rows.indices, columns.indices] += 1
 
-    bands = Bands(2, Span(0, width), take)
+    blend = Blend(2, Span(0, width), take)
     for tile in tiles(height, width, cut):
-        bands.add(tile, picture[:, tile.rows.core.indices, tile.columns.core.indices])
-    assert n_rows == height
+        blend.add(tile, picture[:, tile.rows.core.indices, tile.columns.core.indices].copy())
+    assert (n_times == 1).all()
     assert np.abs(finished - picture).max() < 1e-6
+
+
+@given(cut=CUTS, more=st.integers(0, 60_000), rows=st.integers(1, 90), columns=st.integers(1, 90))
+def test_sides_of_windows_are_split_so_that_a_photo_needs_fewer_pixels(cut, more, rows, columns):
+    height, width = rows * cut.multiple, columns * cut.multiple
+    square = Plan(0, tuple(tiles(height, width, cut)))
+    free = replace(cut, window=3 * cut.window, pixels=cut.window**2 + more)
+    plan = Plan(0, tuple(tiles(height, width, free)))
+    assert plan.window_pixels <= square.window_pixels
+    assert {(len(t.rows.window), len(t.columns.window)) for t in plan.tiles} == {
+        (len(plan.tiles[0].rows.window), len(plan.tiles[0].columns.window))
+    }
+    assert plan.tiles[0].window_pixels <= cut.window**2 + more
+
+
+def test_four_by_six_thousand_pixels_are_cut_into_few_large_windows():
+    cut = Cut(window=2144, pixels=1072**2, overlap=16, halo=80, multiple=16)
+    plan = Plan(0, tuple(tiles(4000, 6000, cut)))
+    # 176 px are shared, so 4 x 7 windows have (4000 - 176) / 4 and (6000 - 176) / 7 px more,
+    # rounded up to 16s: 32.06 million pixels. 5 x 6 windows of 944 x 1152 would have 32.63 million,
+    # and 4 x 6 of 1136 x 1152 exceed the limit.
+    assert {(len(t.rows.window), len(t.columns.window)) for t in plan.tiles} == {(1136, 1008)}
+    assert len(plan.tiles) == 28
 
 
 @given(start=st.integers(0, 50), length=st.integers(1, 100), n_pieces=st.integers(1, 20))
@@ -122,5 +144,5 @@ def test_a_picture_that_fits_is_one_tile_without_rims():
 
 
 def test_a_window_without_room_for_a_core_is_refused():
-    with pytest.raises(ValueError, match="at least 192 px"):
+    with pytest.raises(ValueError, match="at least 176 px"):
         Cut(window=160, overlap=16, halo=64, multiple=16)
