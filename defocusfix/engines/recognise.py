@@ -61,8 +61,18 @@ ARCHITECTURES = (
         "its shapes are not those of Restormer for colour photos out of focus",
     ),
     Architecture(
-        "focusnet-s",
+        "focusnet-s2",
         "FocusNet",
+        {
+            "map.head.weight": (32, 50, 3, 3),
+            "head.weight": (32, 25, 3, 3),
+            "body.middle.0.expand.weight": (32, 256, 3, 3),
+            "body.decoders.1.3.project.weight": (64, 64, 3, 3),
+        },
+    ),
+    Architecture(
+        "focusnet-s",
+        "FocusNet up to version 0.6.0 of the bundled weights",
         {
             "map.head.weight": (32, 50, 3, 3),
             "map.tail.weight": (4, 32, 3, 3),

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(x))), 3x3, at constant width."""
+    """x + conv(relu(conv(x))), 3x3; `hidden` channels between the two, None for as many as x."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, hidden: int | None = None) -> None:
         super().__init__()
-        self.expand = nn.Conv2d(width, width, 3, padding=1)
-        self.project = nn.Conv2d(width, width, 3, padding=1)
+        self.expand = nn.Conv2d(width, hidden or width, 3, padding=1)
+        self.project = nn.Conv2d(hidden or width, width, 3, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
         return features + self.project(F.relu(self.expand(features)))

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from defocusfix.networks.blur_map import BlurMap, blur_map_small
 from defocusfix.networks.deblurrer import (
     seeded_focusnet_s,
+    seeded_focusnet_s2,
     seeded_restormer,
     seeded_unet,
     seeded_unet_small,
 )
 from defocusfix.networks.defocusgan import DefocusGenerator, defocusgan_small, own_names
 from defocusfix.networks.drbnet import DRBNet, DualPixelDRBNet
-from defocusfix.networks.focusnet import focusnet_s
+from defocusfix.networks.focusnet import focusnet_s, focusnet_s2
 from defocusfix.networks.restormer import Restormer
 from defocusfix.networks.unet import UNet
 
@@ -27,13 +28,18 @@ BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "drbnet": DRBNet,
     "drbnet-dual-pixel": DualPixelDRBNet,
     "focusnet-s": focusnet_s,
+    "focusnet-s2": focusnet_s2,
     "restormer": Restormer,
     "seeded-focusnet-s": seeded_focusnet_s,
+    "seeded-focusnet-s2": seeded_focusnet_s2,
     "seeded-restormer": seeded_restormer,
     "seeded-unet": seeded_unet,
     "seeded-unet-small": seeded_unet_small,
     "unet": UNet,
 }
+
+FOCUSNETS = ("focusnet-s", "focusnet-s2")
+"""Plain FocusNets, whose own radius map tells what is blurred, and how much."""
 
 PUBLISHED: dict[str, Callable[[Mapping[str, Tensor]], dict[str, Tensor]]] = {
     "defocusgan": own_names,

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from defocusfix.network_spec import USUAL_OVERLAP
 from defocusfix.networks.defocus_estimator import FUSED_CHANNELS, DefocusEstimator, Fusion
 from defocusfix.networks.described import described
-from defocusfix.networks.focusnet import FocusNet, focusnet_s
+from defocusfix.networks.focusnet import FocusNet, focusnet_s, focusnet_s2
 from defocusfix.networks.pyramid import image_pyramid, nothing_known, restore_levels
 from defocusfix.networks.radial_kernels import RadialKernels
 from defocusfix.networks.restormer import Restormer
@@ -289,5 +289,10 @@ def seeded_restormer() -> SeededDeblurrer:
 
 
 def seeded_focusnet_s() -> SeededFocusNet:
-    """FocusNet of the bundled weights' size, with seeds."""
+    """FocusNet of the weights up to 0.6.0, with seeds."""
     return SeededFocusNet(focusnet_s(), DefocusEstimator(), Fusion())
+
+
+def seeded_focusnet_s2() -> SeededFocusNet:
+    """FocusNet of the bundled weights' size, with seeds."""
+    return SeededFocusNet(focusnet_s2(), DefocusEstimator(), Fusion())

@@ -20,6 +20,7 @@ pooling: tiles of one photo agree.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -33,21 +34,34 @@ GATE_OPEN_PX = 0.65  # radius from which it is restored in full
 RADIUS_UNIT_PX = 4.0  # networks see the radius in units of the blur they undo best
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How wide and how deep a `ResidualUNet` is."""
+
+    widths: tuple[int, ...]
+    """Channels by size, the largest first; the last is that of the middle."""
+    encoder_blocks: tuple[int, ...]
+    """Residual blocks on the way down, by size."""
+    decoder_blocks: tuple[int, ...]
+    """Residual blocks on the way up, the largest size first as well."""
+    middle: int
+    """Residual blocks at the smallest size."""
+    middle_hidden: int | None = None
+    """Channels inside the blocks of the middle; None for as many as its width."""
+
+
 class ResidualUNet(nn.Module):
     """Features in, features out, at one size; halves the size once per further width."""
 
-    def __init__(self, *, widths: tuple[int, ...], blocks: tuple[int, ...], middle: int) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        pairs = list(pairwise(widths))
-        self.encoders = nn.ModuleList(
-            _blocks(width, n) for width, n in zip(widths, blocks, strict=False)
-        )
+        *widths, deepest = shape.widths
+        pairs = list(pairwise(shape.widths))
+        self.encoders = nn.ModuleList(map(_blocks, widths, shape.encoder_blocks))
         self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
-        self.middle = _blocks(widths[-1], middle)
+        self.middle = _blocks(deepest, shape.middle, shape.middle_hidden)
         self.ups = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairs)
-        self.decoders = nn.ModuleList(
-            _blocks(width, n) for width, n in zip(widths, blocks, strict=False)
-        )
+        self.decoders = nn.ModuleList(map(_blocks, widths, shape.decoder_blocks))
 
     def forward(self, features: Tensor) -> Tensor:
         skips = []
@@ -64,11 +78,11 @@ class ResidualUNet(nn.Module):
 class MapBranch(nn.Module):
     """Reads the blur radius from the photo and what the coarser level thought of it."""
 
-    def __init__(self, *, widths: tuple[int, ...], blocks: tuple[int, ...], middle: int) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.head = nn.Conv2d(3 * 16 + 2, widths[0], 3, padding=1)
-        self.body = ResidualUNet(widths=widths, blocks=blocks, middle=middle)
-        self.tail = nn.Conv2d(widths[0], 4, 3, padding=1)
+        self.head = nn.Conv2d(3 * 16 + 2, shape.widths[0], 3, padding=1)
+        self.body = ResidualUNet(shape)
+        self.tail = nn.Conv2d(shape.widths[0], 4, 3, padding=1)
 
     def forward(self, image: Tensor, coarse_radius: Tensor) -> Tensor:
         """Radius (B, 1, H/2, W/2) >= 0 in pixels; `coarse_radius` (B, 1, H/2, W/2), -1 unknown."""
@@ -89,21 +103,12 @@ class FocusNet(nn.Module):
     levels = 3
     outputs = ("restored", "radius_px")
 
-    def __init__(
-        self,
-        *,
-        widths: tuple[int, ...],
-        blocks: tuple[int, ...],
-        middle: int,
-        map_widths: tuple[int, ...],
-        map_blocks: tuple[int, ...],
-        map_middle: int,
-    ) -> None:
+    def __init__(self, trunk: Shape, branch: Shape) -> None:
         super().__init__()
-        self.map = MapBranch(widths=map_widths, blocks=map_blocks, middle=map_middle)
-        self.head = nn.Conv2d(4 * 6 + 1, widths[0], 3, padding=1)
-        self.body = ResidualUNet(widths=widths, blocks=blocks, middle=middle)
-        self.tail = nn.Conv2d(widths[0], 12, 3, padding=1)
+        self.map = MapBranch(branch)
+        self.head = nn.Conv2d(4 * 6 + 1, trunk.widths[0], 3, padding=1)
+        self.body = ResidualUNet(trunk)
+        self.tail = nn.Conv2d(trunk.widths[0], 12, 3, padding=1)
         self.apply(_start_at_unit_gain)
 
     def forward(self, image: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,16 +131,29 @@ def gate(radius_px: Tensor) -> Tensor:
     return ramp * ramp * (3 - 2 * ramp)
 
 
+MAP_S = Shape(widths=(32, 64, 96), encoder_blocks=(1, 1), decoder_blocks=(1, 1), middle=3)
+
+
 def focusnet_s() -> FocusNet:
-    """The network of the bundled weights, of a size for a laptop's processor."""
-    return FocusNet(
-        widths=(32, 64, 128, 256),
-        blocks=(1, 2, 2),
-        middle=4,
-        map_widths=(32, 64, 96),
-        map_blocks=(1, 1),
-        map_middle=3,
+    """The network of the bundled weights up to 0.6.0, of a size for a laptop's processor."""
+    trunk = Shape((32, 64, 128, 256), encoder_blocks=(1, 2, 2), decoder_blocks=(1, 2, 2), middle=4)
+    return FocusNet(trunk, MAP_S)
+
+
+def focusnet_s2() -> FocusNet:
+    """The network of the bundled weights: as much work, where the one before made use of it.
+
+    In all weights of focusnet-s, the ReLUs of the middle are silent but for some 20 channels, and
+    so is a block above it (counted by `benchmarks/regrow.py`). That work goes to larger sizes.
+    """
+    trunk = Shape(
+        (32, 64, 128, 256),
+        encoder_blocks=(1, 3, 1),
+        decoder_blocks=(2, 4, 2),
+        middle=1,
+        middle_hidden=32,
     )
+    return FocusNet(trunk, MAP_S)
 
 
 def _start_at_unit_gain(module: nn.Module) -> None:
@@ -157,8 +175,8 @@ def _start_at_unit_gain(module: nn.Module) -> None:
         nn.init.zeros_(bias)
 
 
-def _blocks(width: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
+def _blocks(width: int, count: int, hidden: int | None = None) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(width, hidden) for _ in range(count)))
 
 
 def _twice_as_large(values: Tensor) -> Tensor:

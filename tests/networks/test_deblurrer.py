@@ -22,7 +22,7 @@ from defocusfix.networks.deblurrer import (
 )
 from defocusfix.networks.defocus_estimator import FUSED_CHANNELS, DefocusEstimator, Fusion
 from defocusfix.networks.described import described
-from defocusfix.networks.focusnet import FocusNet
+from defocusfix.networks.focusnet import FocusNet, Shape
 from defocusfix.networks.pyramid import nothing_known, restore_levels
 from defocusfix.networks.reblur import ReblurConfig, ReblurModule
 from defocusfix.networks.restormer import Restormer
@@ -49,9 +49,9 @@ def restormer() -> Restormer:
 def focusnet() -> FocusNet:
     torch.manual_seed(0)
     return FocusNet(
-        widths=(8, 8, 8, 8), blocks=(1, 1, 1), middle=1,
-        map_widths=(8, 8, 8), map_blocks=(1, 1), map_middle=1,
-    ).eval()  # fmt: skip
+        Shape((8, 8, 8, 8), encoder_blocks=(1, 1, 1), decoder_blocks=(1, 1, 1), middle=1),
+        Shape((8, 8, 8), encoder_blocks=(1, 1), decoder_blocks=(1, 1), middle=1),
+    ).eval()
 
 
 def seeded(kind: str, *, keeps_image: bool = True) -> SeededDeblurrer | SeededFocusNet:

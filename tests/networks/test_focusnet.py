@@ -8,7 +8,7 @@ import torch
 
 from defocusfix.network_spec import RADIUS_UNKNOWN, NetworkSpec
 from defocusfix.networks.build import BUILDERS, build_network
-from defocusfix.networks.focusnet import GATE_CLOSED_PX, GATE_OPEN_PX, FocusNet, gate
+from defocusfix.networks.focusnet import GATE_CLOSED_PX, GATE_OPEN_PX, FocusNet, Shape, gate
 from defocusfix.networks.pyramid import image_pyramid, nothing_known, restore_levels
 from defocusfix.restoration import Restorer, RestoreSettings
 
@@ -16,9 +16,9 @@ from defocusfix.restoration import Restorer, RestoreSettings
 def tiny() -> FocusNet:
     torch.manual_seed(0)
     return FocusNet(
-        widths=(8, 8, 8, 8), blocks=(1, 1, 1), middle=1,
-        map_widths=(8, 8, 8), map_blocks=(1, 1), map_middle=1,
-    ).eval()  # fmt: skip
+        Shape((8, 8, 8, 8), encoder_blocks=(1, 1, 1), decoder_blocks=(1, 1, 1), middle=1),
+        Shape((8, 8, 8), encoder_blocks=(1, 1), decoder_blocks=(1, 1), middle=1),
+    ).eval()
 
 
 def picture(height: int, width: int) -> torch.Tensor:
@@ -65,9 +65,9 @@ def test_the_coarser_levels_radius_counts_twice_in_pixels_of_the_finer_one():
     torch.testing.assert_close(radius, torch.full_like(radius, 12.0), atol=0.01, rtol=0)
 
 
-def test_the_bundled_size_has_its_documented_parameters():
-    parameters = sum(p.numel() for p in build_network("focusnet-s").parameters())
-    assert parameters == 7_354_448
+@pytest.mark.parametrize(("name", "count"), [("focusnet-s", 7_354_448), ("focusnet-s2", 2_726_448)])
+def test_the_bundled_sizes_have_their_documented_parameters(name, count):
+    assert sum(p.numel() for p in build_network(name).parameters()) == count
 
 
 def test_an_unknown_network_is_refused_with_the_known_names():

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from defocusfix.network_spec import NetworkSpec
-from defocusfix.networks.focusnet import FocusNet
+from defocusfix.networks.focusnet import FocusNet, Shape
 from defocusfix.registration.exposure import to_display, to_linear
 from defocusfix.training.finetuning.settings import FinetuneSettings
 from defocusfix.training.weights import write_weights
@@ -32,7 +32,8 @@ SPEC = NetworkSpec(
 def small_focusnet() -> FocusNet:
     """In the place of focusnet-s."""
     return FocusNet(
-        widths=(8, 12), blocks=(1,), middle=1, map_widths=(4, 6), map_blocks=(1,), map_middle=1
+        Shape((8, 12), encoder_blocks=(1,), decoder_blocks=(1,), middle=1),
+        Shape((4, 6), encoder_blocks=(1,), decoder_blocks=(1,), middle=1),
     )
 
 

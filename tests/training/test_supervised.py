@@ -87,7 +87,7 @@ def test_validation_reports_gains_by_band_and_the_maps_error(recipe):
 def test_the_preset_of_the_bundled_weights_is_read(crops):
     table = read_preset("supervised", "focusnet-s")
     config = resolve_config("supervised", table, [f'recipe.crops=["{crops}"]'])
-    assert config.recipe.network == "focusnet-s"
+    assert config.recipe.network == "focusnet-s2"
     assert config.trainer.precision == "bf16"
 
 

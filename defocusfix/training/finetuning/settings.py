@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from defocusfix.errors import UsageError
 from defocusfix.network_spec import NetworkSpec
-from defocusfix.networks.build import BUILDERS
+from defocusfix.networks.build import BUILDERS, FOCUSNETS
 from defocusfix.pairs.find import Matching
 from defocusfix.training.config import RunConfig, resolve_config
 from defocusfix.training.finetuning.data import DataFacts
@@ -135,7 +135,7 @@ def run_config(
         "learning_rate": settings.learning_rate,
         "seed": settings.seed,
     }
-    if network == "focusnet-s":
+    if network in FOCUSNETS:
         recipe["map_weight"] = 0.0
     config = resolve_config(RECIPE, {"trainer": trainer, "recipe": recipe}, settings.changes)
     samples = config.recipe.batch_size * steps  # one epoch is the whole run
@@ -150,12 +150,12 @@ def usual_steps(pairs: int) -> int:
 def trainable(architecture: str) -> str:
     """The network that the recipe trains from weights of this one: itself, or its seeded form."""
     seeded = f"seeded-{architecture}"
-    return seeded if seeded in BUILDERS and architecture != "focusnet-s" else architecture
+    return seeded if seeded in BUILDERS and architecture not in FOCUSNETS else architecture
 
 
 def _learning_parts(network: str, pairs: int) -> tuple[str, ...]:
     """Which parts of the network learn; empty for all."""
-    if network == "focusnet-s":
+    if network in FOCUSNETS:
         return FOCUSNET_TRUNK
     return SEEDED_FUSION if pairs < FEW_PAIRS else ()
 

@@ -40,7 +40,7 @@ class Config(RenderedChoice):
     licence: str = "Apache-2.0"
     """Licence that the weights carry; that of the data and of `start_from` decides."""
     network: str = "defocusgan"
-    """Which network is trained, as defocusgan or focusnet-s; see networks/build.py."""
+    """Which network is trained, as defocusgan or focusnet-s2; see networks/build.py."""
     start_from: Path | None = None
     """Weights (.safetensors) to go on from; None starts from scratch."""
     critic_width: int = 64

@@ -72,7 +72,7 @@ class Config:
     validation: Path | None = None
     """A rendered set to look at in mid-training; None takes pairs that are held out, real ones if
     there are some."""
-    network: str = "focusnet-s"
+    network: str = "focusnet-s2"
     """Any; see networks/build.py."""
     start_from: Path | None = None
     """Weights (.safetensors) to go on from; None starts from scratch."""

@@ -25,13 +25,13 @@ class Config(PairChoice, Guidance):
     """What the weights say they were trained on."""
     licence: str = ""
     """Licence that the weights carry; that of the data and of `start_from` decides."""
-    network: str = "focusnet-s"
-    """seeded-unet, seeded-restormer, seeded-focusnet-s, or focusnet-s, whose own radius map takes
+    network: str = "focusnet-s2"
+    """seeded-unet, seeded-restormer, seeded-focusnet-s2, or focusnet-s2, whose own radius map takes
     the place of the seeds; with map_weight = 0 any other too; see networks/build.py."""
     start_from: Path | None = None
     """Weights (.safetensors) of the network, or of its backbone alone, to go on from."""
     trains: tuple[str, ...] = ()
-    """Parts of the network that learn, by name, as head, body, tail and map of focusnet-s; empty
+    """Parts of the network that learn, by name, as head, body, tail and map of focusnet-s2; empty
     for all of them."""
     reblur_epochs: float = 0.0
     """Length of the first stage, in which only the reblurring module learns. Reference: none."""

@@ -45,7 +45,7 @@ class Config(RenderedChoice):
     """A rendered set from other photos, looked at in mid-training."""
     training_data: str = "pairs rendered by defocusfix"
     """What the weights say they were trained on."""
-    network: str = "focusnet-s"
+    network: str = "focusnet-s2"
     """Which network is trained; see networks/build.py."""
     start_from: Path | None = None
     """Weights (.safetensors) to go on from; None starts from scratch."""

@@ -1,0 +1,117 @@
+"""Carry weights of focusnet-s over to focusnet-s2, which does without what is silent in them.
+
+    python benchmarks/regrow.py OLD.safetensors CROPS -o NEW.safetensors
+
+CROPS is a rendered set. A hidden channel is silent if its ReLU lets nothing through on any of the
+pairs looked at. A residual block in which all are silent adds one vector everywhere, which goes
+into the bias of the convolution before it. Of the last block of the middle the loudest channels
+are kept, the other blocks of the middle are treated as silent. Blocks that focusnet-s has not start
+as the identity. Prints how many channels speak and how far the results of the two networks differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from defocusfix.networks.build import build_network
+from defocusfix.networks.focusnet import FocusNet
+from defocusfix.networks.pyramid import restore_levels
+from defocusfix.pairs.rendered import RenderedSet
+from defocusfix.training.export import load_network
+from defocusfix.training.weights import write_weights
+
+LEVELS = FocusNet.levels
+AUDIBLE = 1e-6
+Weights = dict[str, Tensor]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("old", type=Path)
+    parser.add_argument("crops", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--pairs", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0)
+    wanted = parser.parse_args()
+
+    torch.manual_seed(wanted.seed)
+    old, spec = load_network(wanted.old)
+    assert isinstance(old, FocusNet)
+    photos = photos_of(RenderedSet(wanted.crops), wanted.pairs)
+    loudness, before = listened(old, photos)
+    for name, channels in loudness.items():
+        print(f"{name:28} {int((channels > AUDIBLE).sum()):3} of {len(channels)} channels speak")
+    new = build_network("focusnet-s2")
+    new.load_state_dict(carried(dict(old.state_dict()), dict(new.state_dict()), loudness))
+    _, after = listened(new, photos)
+    change = (before - photos).square().mean().sqrt()
+    print(f"the results differ by {(after - before).square().mean().sqrt() / change:.2%} of what")
+    print("the old weights change in the photos, root mean square")
+    spec = replace(spec, architecture="focusnet-s2", weights_sha256="")
+    write_weights(wanted.output, dict(new.state_dict()), spec)
+
+
+def photos_of(rendered: RenderedSet, count: int) -> Tensor:
+    """Blurred photos (N, 3, H, W) in [0, 1], spread over a set."""
+    picked = np.linspace(0, len(rendered) - 1, count).astype(int)
+    pixels = np.stack([rendered[int(index)][0] for index in picked])
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+
+
+@torch.no_grad()
+def listened(network: nn.Module, photos: Tensor) -> tuple[Weights, Tensor]:
+    """Loudest value of every hidden channel, by the name of its block; and the restored photos."""
+    loudness: Weights = {}
+
+    def note(name: str, values: Tensor) -> None:
+        loudest = values.clamp_min(0).amax((0, 2, 3))
+        loudness[name] = torch.maximum(loudness.get(name, loudest), loudest)
+
+    for name, module in network.named_modules():
+        if name.endswith(".expand"):
+            block = name.removesuffix(".expand")
+            module.register_forward_hook(lambda _, __, out, block=block: note(block, out))
+    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    restored = [restore_levels(network, photo[None], LEVELS)[0][0] for photo in photos]
+    return loudness, torch.cat(restored)
+
+
+def carried(old: Weights, new: Weights, loudness: Mapping[str, Tensor]) -> Weights:
+    """The weights of focusnet-s2 that do what the old ones do."""
+    weights = {name: tensor for name, tensor in old.items() if name in new}
+    drop(weights, old, "body.encoders.2.1", "body.encoders.2.0.project.bias")
+    for block in range(3):
+        drop(weights, old, f"body.middle.{block}", "body.downs.2.bias")
+    last, only = "body.middle.3", "body.middle.0"
+    n_kept = new[f"{only}.expand.bias"].numel()
+    kept = loudness[last].argsort(descending=True)[:n_kept]
+    weights[f"{only}.expand.weight"] = old[f"{last}.expand.weight"][kept]
+    weights[f"{only}.expand.bias"] = old[f"{last}.expand.bias"][kept]
+    weights[f"{only}.project.weight"] = old[f"{last}.project.weight"][:, kept]
+    weights[f"{only}.project.bias"] = old[f"{last}.project.bias"]
+    grown = {name: tensor for name, tensor in new.items() if name not in weights}
+    for name in grown:
+        if ".project." in name:
+            grown[name] = torch.zeros_like(grown[name])
+    return weights | grown
+
+
+def drop(weights: Weights, old: Weights, block: str, bias: str) -> None:
+    """Take a silent block out; what its last convolution adds goes to a bias before it."""
+    weights[bias] = weights[bias] + old[f"{block}.project.bias"]
+    for part in ("expand", "project"):
+        for kind in ("weight", "bias"):
+            weights.pop(f"{block}.{part}.{kind}", None)
+
+
+if __name__ == "__main__":
+    main()
