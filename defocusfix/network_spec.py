@@ -31,9 +31,12 @@ Parsed = TypeVar("Parsed")
 METADATA_PREFIX = "defocusfix."
 RADIUS_UNKNOWN = -1.0
 USUAL_OVERLAP = 16
+ARITHMETICS = ("fp32", "int8")
 VIEWS = ("left", "right")
 """Of a dual-pixel sensor, as seen from the camera."""
-WRITTEN_IF_UNUSUAL = {"tile": "0", "overlap": str(USUAL_OVERLAP), "views": ""}
+WRITTEN_IF_UNUSUAL = {
+    "tile": "0", "overlap": str(USUAL_OVERLAP), "views": "", "arithmetic": "fp32"
+}  # fmt: skip
 """Facts that a file leaves out where they read so."""
 Shape = tuple[int, int, int, int]
 
@@ -75,6 +78,8 @@ class NetworkSpec:
     only roughly, as after attention or pooling over a whole tile."""
     views: tuple[str, ...] = ()
     """Both `VIEWS` in the order in which the network takes them, or none."""
+    arithmetic: str = "fp32"
+    """`int8` for a graph whose larger convolutions multiply in 8 bits; else an engine decides."""
 
     def __post_init__(self) -> None:
         black, white = self.value_range
@@ -92,6 +97,8 @@ class NetworkSpec:
             raise ValueError(f"the first output must be 'restored', got {self.outputs}")
         if self.levels > 1 and "radius_px" not in self.outputs:
             raise ValueError("a network with levels hands its radius on: it must output radius_px")
+        if self.arithmetic not in ARITHMETICS:
+            raise ValueError(f"arithmetic must be {' or '.join(ARITHMETICS)}")
         if self.views and sorted(self.views) != sorted(VIEWS):
             raise ValueError(f"views must be both of {', '.join(VIEWS)} or none, got {self.views}")
 
@@ -157,6 +164,7 @@ class NetworkSpec:
                 tile=integer("tile"),
                 overlap=integer("overlap"),
                 views=tuple(text("views").split()),
+                arithmetic=text("arithmetic"),
             )
         except ValueError as error:
             raise ModelError(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -79,6 +79,10 @@ def evaluate(
             help="Folder of a run, or an ONNX or safetensors file. [default: focusnet-s]",
         ),
     ] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16", "int8"],
+        typer.Option(help="Of the arithmetic; in fp32, figures do not depend on the processor."),
+    ] = "fp32",
     best: Annotated[
         bool, typer.Option("--best", help="Measure the model as `restore --best` runs it.")
     ] = False,
@@ -149,7 +153,7 @@ def evaluate(
     if lpips is not None and blurred is None:
         raise UsageError("--lpips goes with --input", why="the other sets are not measured by it")
     distance = None if lpips is None else _image_distance(lpips)
-    restorer = _restorer(model, is_best=best)
+    restorer = _restorer(model, precision, is_best=best)
     methods = _methods(restorer, with_baselines=baselines)
     if restorer.spec.views and blurred is None:
         raise _no_views(restorer.spec.name)
@@ -171,17 +175,18 @@ def evaluate(
         _write_sheet(sheet, panels)
 
 
-def _restorer(model: str | None, *, is_best: bool) -> Restorer:
+def _restorer(model: str | None, precision: str, *, is_best: bool) -> Restorer:
     """What is measured; one line says by what it computes."""
     from defocusfix.restoration.restorer import open_restorer
     from defocusfix.restoration.settings import RestoreSettings
 
     settings = RestoreSettings(mirrored=is_best)
-    # Figures do not depend on the chip.
-    restorer = open_restorer(model, settings=settings, precision="fp32")
+    restorer = open_restorer(model, settings=settings, precision=precision)
     engine = restorer.engine
     how = ", the mean of mirrored passes" if is_best else ""
-    output.say(f"model {restorer.spec.name} by {engine.name} on {engine.device} in fp32{how}")
+    output.say(
+        f"model {restorer.spec.name} by {engine.name} on {engine.device} in {engine.precision}{how}"
+    )
     return restorer
 
 

@@ -108,12 +108,13 @@ Device = Annotated[
     ),
 ]
 PrecisionChoice = Annotated[
-    Literal["auto", "fp32", "bf16", "fp16"],
+    Literal["auto", "fp32", "bf16", "fp16", "int8"],
     typer.Option(
         "--precision",
         rich_help_panel=SPEED,
         help="Of the arithmetic. auto takes less than fp32 only for 8-bit output, which does not "
-        "show it, and only where that is faster.",
+        "show it, and only where that is faster. int8: ONNX Runtime on processors with VNNI or "
+        "AMX.",
     ),
 ]
 Threads = Annotated[

@@ -7,12 +7,16 @@ from pathlib import Path
 
 CPU_FILE = Path("/proc/cpuinfo")
 FAST_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
+# Without these, sums of two products of 8 bits overflow their 16 in x86 processors.
+EXACT_INT8 = frozenset({"avx_vnni", "avx512_vnni", "amx_int8"})
 TELLING_ABILITIES = (
     "avx2",
     "avx_vnni",
     "avx512f",
+    "avx512_vnni",
     "avx512_bf16",
     "avx512_fp16",
+    "amx_int8",
     "amx_bf16",
     "amx_fp16",
     "bf16",  # of Arm
@@ -38,6 +42,14 @@ def has_fast_bf16() -> bool:
     without bf16 instructions it converts back and forth. False where the system tells nothing.
     """
     return not FAST_BF16.isdisjoint(abilities())
+
+
+def has_exact_int8() -> bool:
+    """Whether products of 8-bit numbers are known to be summed fast and without overflow.
+
+    False where the system tells nothing.
+    """
+    return not EXACT_INT8.isdisjoint(abilities())
 
 
 def _entries() -> dict[str, str]:

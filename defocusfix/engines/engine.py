@@ -11,7 +11,7 @@ import numpy.typing as npt
 from defocusfix.network_spec import NetworkSpec
 
 FloatArray = npt.NDArray[np.float32]
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
 """Of the arithmetic inside an engine; inputs and outputs are float32 whatever it is."""
 
 

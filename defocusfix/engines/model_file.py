@@ -13,7 +13,8 @@ from defocusfix.errors import ModelError
 from defocusfix.network_spec import METADATA_PREFIX, NetworkSpec
 
 MAKE_ONE = "give an ONNX file made by: defocusfix export RUN -o FILE.onnx"
-ONNX, SAFETENSORS = ".onnx", ".safetensors"
+ONNX, INT8, SAFETENSORS = ".onnx", ".int8.onnx", ".safetensors"
+"""Ends of names: a graph, one that computes in 8 bits, and weights alone."""
 OF_A_RUN = ("model.onnx", "best.safetensors", "weights.safetensors")
 """Files of weights in the folder of a run, those first that are taken first: an export, the weights
 that validation scored highest, and those of the last save."""
@@ -72,12 +73,14 @@ def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 def in_format(path: Path, suffix: str) -> Path | None:
     """The file with the weights of `path` in the format `suffix`: itself, or one beside it.
 
-    A file beside it counts if it says that it holds the same weights: that of the same name up to
-    the suffix, or in a folder of a run any other. None if there is none.
+    suffix: `ONNX`, `INT8` or `SAFETENSORS`. A file beside it counts if it says that it holds the
+    same weights: that of the same name up to the suffix, or in a folder of a run any other. None
+    if there is none.
     """
-    if path.suffix == suffix:
+    own = INT8 if path.name.endswith(INT8) else path.suffix
+    if own == suffix:
         return path
-    candidates = [path.with_suffix(suffix)]
+    candidates = [path.with_name(path.name.removesuffix(own) + suffix)]
     if path.name in OF_A_RUN:
         candidates += [path.with_name(name) for name in OF_A_RUN if name.endswith(suffix)]
     found = [candidate for candidate in candidates if candidate.is_file()]

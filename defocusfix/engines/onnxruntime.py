@@ -46,7 +46,8 @@ FATAL_ONLY = 4
 class OnnxRuntimeEngine:
     """One ONNX file with a `NetworkSpec` in its metadata or beside it, loaded on one device.
 
-    device: a key of `PROVIDERS`. precision: fp32; TensorRT alone has others. threads: of the CPU;
+    device: a key of `PROVIDERS`. precision: fp32, or int8 for a file that computes in it; TensorRT
+    alone has others. threads: of the CPU;
     None takes one per physical core.
     Raises ModelError if the file cannot be loaded or does not keep to its spec, DeviceError if
     `device` is not to be had: a session that quietly fell back to the CPU is never used.
@@ -65,7 +66,7 @@ class OnnxRuntimeEngine:
         self.spec: NetworkSpec = self._wiring.fitted(spec)
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self.device = "cuda:0" if device == "cuda" else device
-        self.precision: Precision = precision
+        self.precision: Precision = "int8" if spec.arithmetic == "int8" else precision
         self._session = load_session(path, device=device, precision=precision, threads=threads)
 
     def run(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:

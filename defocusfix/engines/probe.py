@@ -10,11 +10,17 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from defocusfix.engines.chip import FAST_BF16, abilities, has_fast_bf16, processor_name
+from defocusfix.engines.chip import (
+    EXACT_INT8,
+    FAST_BF16,
+    abilities,
+    has_fast_bf16,
+    processor_name,
+)
 from defocusfix.engines.cores import physical_cores
 from defocusfix.engines.engine import Engine
-from defocusfix.engines.model_file import SAFETENSORS, in_format
-from defocusfix.engines.select import WAYS, Way, open_way, try_out, ways
+from defocusfix.engines.model_file import in_format
+from defocusfix.engines.select import WAYS, Way, format_of, open_way, try_out, ways
 from defocusfix.errors import DefocusfixError, ModelError
 
 SECONDS_FOR_NVIDIA = 20
@@ -65,8 +71,8 @@ def examine(path: Path) -> Iterator[Finding]:
     are imported. Raises ModelError if the file is unusable.
     """
     for way in WAYS:
-        if way.engine == "torch" and in_format(path, SAFETENSORS) is None:
-            yield Finding(way, "", f"there is no {path.stem}{SAFETENSORS} beside {path.name}")
+        if in_format(path, ending := format_of(way)) is None:
+            yield Finding(way, "", f"there is no {path.stem}{ending} beside {path.name}")
             continue
         try:
             engine: Engine = open_way(path, way)
@@ -91,14 +97,17 @@ def reason(way: Way, output_bits: int) -> str:
     """Why this way is the choice for outputs of this depth."""
     if way.device != "cpu":
         return "a GPU is faster than any processor"
-    if way.precision == "bf16":
-        found = ", ".join(ability for ability in abilities() if ability in FAST_BF16)
-        return f"this processor is faster in bf16 ({found}), and 8 bits hide the difference"
+    if way.precision != "fp32":
+        telling = FAST_BF16 if way.precision == "bf16" else EXACT_INT8
+        found = ", ".join(ability for ability in abilities() if ability in telling)
+        return (
+            f"this processor is faster in {way.precision} ({found}), and 8 bits hide the difference"
+        )
     if output_bits > 8:
         return "more than 8 bits would show the roundings of less than fp32"
     if has_fast_bf16():
         return "no GPU; this processor would be faster in bf16, with OpenVINO"
-    return "no GPU, and no processor that is known to be faster in bf16"
+    return "no GPU, and no processor that is known to be faster in bf16 or int8"
 
 
 def advice(findings: Sequence[Finding]) -> list[str]:
@@ -106,10 +115,7 @@ def advice(findings: Sequence[Finding]) -> list[str]:
     said = []
     missing = [finding for finding in findings if not finding.works]
     if has_fast_bf16() and any(f.way == Way("openvino", "cpu", "bf16") for f in missing):
-        gain = "about 5 times" if "amx_bf16" in abilities() else "about twice"
-        said.append(
-            f"pip install 'defocusfix[openvino]': 8-bit photos {gain} as fast on this processor"
-        )
+        said.append("pip install 'defocusfix[openvino]': 8-bit photos faster on this processor")
     builds = [name for name in ("onnxruntime", "onnxruntime-gpu") if _version(name)]
     if len(builds) > 1:
         said.append(

@@ -12,9 +12,9 @@ from typing import Literal
 
 import numpy as np
 
-from defocusfix.engines.chip import has_fast_bf16
+from defocusfix.engines.chip import has_exact_int8, has_fast_bf16
 from defocusfix.engines.engine import Engine, Precision
-from defocusfix.engines.model_file import MAKE_ONE, ONNX, SAFETENSORS, in_format, read_spec
+from defocusfix.engines.model_file import INT8, MAKE_ONE, ONNX, SAFETENSORS, in_format, read_spec
 from defocusfix.errors import DeviceError, ModelError, UsageError
 
 EngineName = Literal["onnxruntime", "openvino", "torch"]
@@ -47,6 +47,7 @@ WAYS = (
     Way("torch", "mps", "fp32"),
     Way("torch", "mps", "fp16"),
     Way("openvino", "cpu", "bf16"),
+    Way("onnxruntime", "cpu", "int8"),
     Way("onnxruntime", "cpu", "fp32"),
     Way("openvino", "cpu", "fp32"),
     Way("openvino", "cpu", "fp16"),
@@ -59,7 +60,7 @@ WAYS = (
 )
 ENGINES = ("auto", "onnxruntime", "openvino", "torch")
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "directml", "coreml", "mps")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 
 def open_engine(
@@ -157,7 +158,7 @@ def open_way(path: Path, way: Way, *, threads: int | None = None) -> Engine:
     """
     if (refusal := absence(way)) is not None:
         raise refusal
-    file = in_format(path, _format(way))
+    file = in_format(path, format_of(way))
     if file is None:
         raise ModelError(f"{way.engine} cannot run {path.name}", fix=MAKE_ONE)
     # Hundreds of milliseconds to import, which a mistake in the command need not wait for.
@@ -196,11 +197,24 @@ def absence(way: Way) -> DeviceError | None:
             why=f"there is no package {way.engine}",
             fix=f"pip install 'defocusfix[{extra}]'" if extra else "pip install onnxruntime",
         )
+    if way.precision == "int8" and not has_exact_int8():
+        return DeviceError(
+            f"{way} was asked for, but this processor is not known to do that exactly",
+            why="it has none of avx_vnni, avx512_vnni and amx_int8; sums in 8 bits would overflow",
+            fix="use --precision auto or fp32",
+        )
     if way.device in ("mps", "coreml") and sys.platform != "darwin":
         return _foreign(way, "macOS")
     if way.device == "directml" and sys.platform != "win32":
         return _foreign(way, "Windows")
     return None
+
+
+def format_of(way: Way) -> str:
+    """How the name of a file of weights ends that is run in this way."""
+    if way.engine == "torch":
+        return SAFETENSORS
+    return INT8 if way.precision == "int8" else ONNX
 
 
 def has_nvidia_driver() -> bool:
@@ -217,7 +231,9 @@ def _pays(way: Way, output_bits: int) -> bool:
     """Whether less than fp32 shows nowhere in the output and is known to be faster."""
     if output_bits > DEEPEST_FOR_LESS:
         return False
-    return way.device in ("cuda", "tensorrt") or (way.precision == "bf16" and has_fast_bf16())
+    if way.device in ("cuda", "tensorrt") or way.precision == "int8":
+        return True
+    return way.precision == "bf16" and has_fast_bf16()
 
 
 def _runnable(suitable: Sequence[Way], path: Path) -> list[Way]:
@@ -225,24 +241,26 @@ def _runnable(suitable: Sequence[Way], path: Path) -> list[Way]:
 
     If there are none, raises DeviceError if it would not help to give one, ModelError otherwise.
     """
-    formats = {suffix: in_format(path, suffix) for suffix in (ONNX, SAFETENSORS)}
-    found = [way for way in suitable if formats[_format(way)] is not None]
+    formats = {suffix: in_format(path, suffix) for suffix in (ONNX, INT8, SAFETENSORS)}
+    found = [way for way in suitable if formats[format_of(way)] is not None]
     if found:
         return found
     absent = [absence(way) for way in suitable]
     if absent[0] is not None and all(absent):
         raise absent[0]
     read_spec(path)  # says what is wrong with a file that nothing runs
+    if all(way.precision == "int8" for way in suitable):
+        raise ModelError(
+            f"{path.name} has no form that computes in 8 bits",
+            why=f"beside it there is no {path.name.removesuffix(path.suffix)}{INT8}",
+            fix="make both from the run: defocusfix export RUN -o FILE.onnx --int8",
+        )
     raise ModelError(
         f"{path.name} cannot be run by the engine that was asked for",
         why="torch runs safetensors files, the other engines ONNX files,\n"
         "and beside it there is no file of the other kind with the same weights",
         fix=MAKE_ONE if path.suffix == SAFETENSORS else "give the .safetensors file of the run",
     )
-
-
-def _format(way: Way) -> str:
-    return SAFETENSORS if way.engine == "torch" else ONNX
 
 
 def try_out(engine: Engine) -> None:

@@ -134,10 +134,9 @@ def export_onnx(
     """
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists already", fix="another name, or --overwrite")
-    with _rounded_weights(network, half=half):  # the exporter computes ahead what it can
-        model = _traced(network, spec)
+    model = traced(network, spec, half=half)
     if half:
-        _store_as_half(model, set(network.state_dict()))
+        store_as_half(model, set(network.state_dict()))
     helper.set_model_props(model, spec.to_metadata())
     onnx.checker.check_model(model, full_check=True)
     parities = tuple(_parities(model, network, spec, half=half))
@@ -147,17 +146,30 @@ def export_onnx(
             f"the exported network differs from the trained one by {worst:.2e}",
             why=f"more than {PARITY_LIMIT:.0e} is not accepted; nothing was written",
         )
+    write_model(model, path)
+    return Exported(path, spec, path.stat().st_size, parities)
+
+
+def write_model(model: onnx.ModelProto, path: Path) -> None:
+    """Write a file whole or not at all. Raises OutputError."""
     temporary = path.with_name(path.name + ".part")
     try:
         temporary.write_bytes(model.SerializeToString())
         temporary.replace(path)
     except OSError as error:
         raise OutputError(f"cannot write {path}", why=str(error)) from error
-    return Exported(path, spec, path.stat().st_size, parities)
+
+
+def traced(network: nn.Module, spec: NetworkSpec, *, half: bool) -> onnx.ModelProto:
+    """The float32 graph with free batch, height and width; its weights rounded to float16 if so.
+
+    Raises ModelError where torch cannot export it, or it has other outputs than its facts say.
+    """
+    with _rounded_weights(network, half=half):  # the exporter computes ahead what it can
+        return _traced(network, spec)
 
 
 def _traced(network: nn.Module, spec: NetworkSpec) -> onnx.ModelProto:
-    """The float32 graph with free batch, height and width."""
     inputs = _inputs(spec, 2, 3, 4)
     batch, height, width = (Dim(name, min=2) for name in ("batch", "height", "width"))
     axes = {name: _free(batch, height, width, spec.size_multiple) for name in inputs}
@@ -194,8 +206,11 @@ def _free(batch: Dim, height: Dim, width: Dim, step: int) -> dict[int, Dim]:
     }
 
 
-def _store_as_half(model: onnx.ModelProto, weights: set[str]) -> None:
-    """Store the named initialisers as float16, each with a Cast to the float32 the graph uses."""
+def store_as_half(model: onnx.ModelProto, weights: set[str]) -> None:
+    """Store the named initialisers as float16, each with a Cast to the float32 the graph uses.
+
+    Raises ModelError for a weight that does not fit.
+    """
     casts = []
     for tensor in model.graph.initializer:
         if tensor.name not in weights or tensor.data_type != TensorProto.FLOAT:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from defocusfix.bundled import bundled_models_folder
-from defocusfix.engines.model_file import in_folder, in_format, read_spec
+from defocusfix.engines.model_file import INT8, in_folder, in_format, read_spec
 from defocusfix.errors import ModelError
 from defocusfix.network_spec import NetworkSpec
 from tests.restoration import small_networks
@@ -45,6 +45,28 @@ def test_both_kinds_of_bundled_weights_say_the_same_of_themselves(suffix):
         spec = read_spec(folder / f"model{suffix}")
         assert spec == read_spec(folder / "model.onnx")
         assert in_format(folder / "model.onnx", suffix) == folder / f"model{suffix}"
+
+
+def test_bundled_weights_have_a_form_in_eight_bits():
+    for folder in bundled_models_folder().glob("*/"):
+        small = in_format(folder / "model.onnx", INT8)
+        assert small == folder / "model.int8.onnx"
+        assert in_format(small, ".onnx") == folder / "model.onnx"
+        assert replace(read_spec(small), arithmetic="fp32") == read_spec(folder / "model.onnx")
+
+
+def test_a_form_in_eight_bits_is_found_by_its_name_and_counts_if_its_weights_are_the_same(tmp_path):
+    graph, small = tmp_path / "my.net.onnx", tmp_path / "my.net.int8.onnx"
+    small_networks.convolutions(graph, weights_sha256="ab" * 32)
+    assert in_format(graph, INT8) is None
+    small_networks.convolutions(small, weights_sha256="cd" * 32)
+    assert in_format(graph, INT8) is None
+    small_networks.convolutions(small, weights_sha256="ab" * 32)
+    assert in_format(graph, INT8) == small
+    assert in_format(small, INT8) == small
+    assert in_format(small, ".onnx") == graph
+    graph.unlink()
+    assert in_format(small, ".onnx") is None
 
 
 @given(data=st.data())

@@ -99,3 +99,20 @@ def test_the_threads_are_shared_out_among_photos_in_work_at_once(n_photos, wishe
 def test_less_than_one_photo_or_thread_is_refused(wishes):
     with pytest.raises(ValueError, match="jobs on"):
         cores.shared_out(10, **wishes)
+
+
+@pytest.mark.parametrize(
+    ("flags", "is_exact"),
+    [
+        ("avx2 avx512f avx512_vnni", True),
+        ("avx2 avx_vnni", True),
+        ("avx2 avx512f avx512_bf16", False),  # sums of two products in 16 bits would overflow
+        ("asimddp", False),  # not measured
+    ],
+)
+def test_eight_bits_are_exact_where_products_are_summed_in_32(
+    tmp_path, monkeypatch, flags, is_exact
+):
+    monkeypatch.setattr(chip, "CPU_FILE", tmp_path / "cpuinfo")
+    chip.CPU_FILE.write_text(f"model name : A\nflags : {flags}\n")
+    assert chip.has_exact_int8() is is_exact

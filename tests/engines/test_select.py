@@ -9,6 +9,7 @@ from defocusfix.errors import DeviceError, ModelError, UsageError
 from tests.restoration import small_networks
 
 ORT_CPU = Way("onnxruntime", "cpu", "fp32")
+ORT_INT8 = Way("onnxruntime", "cpu", "int8")
 OPENVINO_BF16 = Way("openvino", "cpu", "bf16")
 
 
@@ -20,11 +21,12 @@ def path(tmp_path):
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Says which packages are installed, whether the processor likes bf16, and NVIDIA's driver."""
+    """Says which packages are installed, what the processor is fast in, and NVIDIA's driver."""
 
-    def has(*packages, fast_bf16=False, nvidia_driver=False, system="linux"):
+    def has(*packages, fast_bf16=False, int8=False, nvidia_driver=False, system="linux"):
         monkeypatch.setattr(select, "find_spec", lambda name: name if name in packages else None)
         monkeypatch.setattr(select, "has_fast_bf16", lambda: fast_bf16)
+        monkeypatch.setattr(select, "has_exact_int8", lambda: int8)
         monkeypatch.setattr(select, "has_nvidia_driver", lambda: nvidia_driver)
         monkeypatch.setattr(select.sys, "platform", system)
 
@@ -48,6 +50,42 @@ def test_openvino_is_taken_for_bf16_where_that_is_faster_and_does_not_show(machi
     machine("onnxruntime", "openvino", "torch", fast_bf16=False)
     assert usable(output_bits=8)[0] == ORT_CPU
     assert all(way.precision == "fp32" for way in usable(output_bits=8))
+
+
+def test_eight_bits_are_taken_where_they_are_exact_and_do_not_show_and_bf16_is_not_to_be_had(
+    machine,
+):
+    machine("onnxruntime", "openvino", fast_bf16=True, int8=True)
+    assert usable(output_bits=8)[:3] == [OPENVINO_BF16, ORT_INT8, ORT_CPU]
+    assert ORT_INT8 not in usable(output_bits=16)
+    machine("onnxruntime", "openvino", int8=True)
+    assert usable(output_bits=8)[0] == ORT_INT8
+    assert usable(precision="int8", output_bits=16) == [ORT_INT8]
+
+
+def test_weights_without_a_file_in_eight_bits_are_computed_in_fp32(path, machine):
+    machine("onnxruntime", int8=True)
+    assert open_engine(path).precision == "fp32"
+    with pytest.raises(ModelError, match="no form that computes in 8 bits") as refusal:
+        open_engine(path, precision="int8")
+    assert "net.int8.onnx" in refusal.value.why
+    assert "--int8" in refusal.value.fix
+
+
+def test_a_file_in_eight_bits_beside_the_weights_is_taken_and_says_what_it_is(tmp_path, machine):
+    machine("onnxruntime", int8=True)
+    path, small = tmp_path / "net.onnx", tmp_path / "net.int8.onnx"
+    small_networks.convolutions(path, weights_sha256="ab" * 32)
+    small_networks.convolutions(small, weights_sha256="ab" * 32, arithmetic="int8")
+    assert open_engine(path).precision == "int8"
+    assert open_engine(path, output_bits=16).precision == "fp32"
+    assert open_engine(small, output_bits=16).precision == "fp32"
+    path.unlink()
+    assert open_engine(small).precision == "int8"
+    machine("onnxruntime")
+    with pytest.raises(DeviceError, match="int8") as refusal:
+        open_engine(small, precision="int8")
+    assert "avx512_vnni" in refusal.value.why
 
 
 def test_a_gpu_comes_before_the_processor(machine):
@@ -80,7 +118,7 @@ def test_every_way_can_be_demanded(way):
     assert ways(engine=way.engine, device=way.device, precision=way.precision) == [way]
 
 
-@pytest.mark.parametrize("demand", [{"device": "tpu"}, {"engine": "mlx"}, {"precision": "int8"}])
+@pytest.mark.parametrize("demand", [{"device": "tpu"}, {"engine": "mlx"}, {"precision": "int4"}])
 def test_an_unknown_name_is_a_mistake_in_the_command(path, demand):
     with pytest.raises(UsageError, match=next(iter(demand.values()))) as refusal:
         open_engine(path, **demand)
