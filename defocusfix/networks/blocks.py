@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -36,6 +37,34 @@ class PlainResNet(nn.Module):
         features = self.head(values)  # (B, width, H, W); the reference has no activation here
         features = self.body(features)
         return self.tail(features)  # (B, outputs, H, W)
+
+
+def after_unshuffle(image: Tensor, others: Tensor, convolution: nn.Conv2d, factor: int) -> Tensor:
+    """A 3x3 convolution, padded by 1, of `image` (B, C, H, W) unshuffled by `factor`, and `others`.
+
+    others: (B, D, H / factor, W / factor). In graphs for other engines, which shuffle pixels
+    slowly, it is one convolution of the image in larger steps, and the same but for roundings.
+    """
+    if not torch.compiler.is_exporting():
+        return convolution(torch.cat([F.pixel_unshuffle(image, factor), others], dim=1))
+    n_shuffled = image.shape[1] * factor**2
+    weight = convolution.weight[:, :n_shuffled].unflatten(1, (image.shape[1], factor, factor))
+    weight = weight.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)  # (O, C, 3f, 3f)
+    of_image = F.conv2d(image, weight, convolution.bias, stride=factor, padding=factor)
+    return of_image + F.conv2d(others, convolution.weight[:, n_shuffled:], padding=1)
+
+
+def twice_as_large(features: Tensor, convolution: nn.Conv2d) -> Tensor:
+    """(B, C, H, W) -> (B, D, 2H, 2W): a 1x1 convolution to 4 D channels, shuffled to pixels.
+
+    In graphs for other engines a transposed convolution, whose bias, one for each of four pixels,
+    is the weight of one more channel of ones.
+    """
+    if not torch.compiler.is_exporting() or convolution.bias is None:
+        return F.pixel_shuffle(convolution(features), 2)
+    weight = torch.cat([convolution.weight[:, :, 0, 0], convolution.bias[:, None]], dim=1)
+    weight = weight.unflatten(0, (-1, 2, 2)).permute(3, 0, 1, 2)  # (C + 1, D, 2, 2)
+    return F.conv_transpose2d(F.pad(features, (0, 0, 0, 0, 0, 1), value=1.0), weight, stride=2)
 
 
 class SqueezeExcite(nn.Module):

@@ -22,12 +22,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from defocusfix.networks.blocks import ResidualBlock
+from defocusfix.networks.blocks import ResidualBlock, after_unshuffle, twice_as_large
 
 GATE_CLOSED_PX = 0.25  # radius up to which a region counts as in focus
 GATE_OPEN_PX = 0.65  # radius from which it is restored in full
@@ -71,7 +72,9 @@ class ResidualUNet(nn.Module):
             features = down(features)  # (B, wider, H/2, W/2)
         features = self.middle(features)
         for decoder, up, skip in reversed(list(zip(self.decoders, self.ups, skips, strict=True))):
-            features = decoder(F.pixel_shuffle(up(features), 2) + skip)  # (B, narrower, 2H, 2W)
+            features = decoder(
+                twice_as_large(features, cast(nn.Conv2d, up)) + skip
+            )  # (B, narrower, 2H, 2W)
         return features
 
 
@@ -89,8 +92,7 @@ class MapBranch(nn.Module):
         known = (coarse_radius >= 0).to(image.dtype)
         prior = known * coarse_radius * (2 / RADIUS_UNIT_PX)
         hints = F.avg_pool2d(torch.cat([prior, known], dim=1), 2)  # (B, 2, H/4, W/4)
-        photo = F.pixel_unshuffle(image - 0.5, 4)  # (B, 48, H/4, W/4)
-        features = self.body(self.head(torch.cat([photo, hints], dim=1)))
+        features = self.body(after_unshuffle(image - 0.5, hints, self.head, 4))  # at H/4, W/4
         change = F.pixel_shuffle(self.tail(features), 2)  # (B, 1, H/2, W/2)
         return F.softplus(2 * (change + prior)) * (RADIUS_UNIT_PX / 2)
 
@@ -119,8 +121,8 @@ class FocusNet(nn.Module):
     def restore(self, image: Tensor, coarse_restored: Tensor, radius: Tensor) -> Tensor:
         """The restored image, given the radius map (B, 1, H/2, W/2) in pixels of this level."""
         correction = _twice_as_large(coarse_restored - F.avg_pool2d(image, 2))  # (B, 3, H, W)
-        views = F.pixel_unshuffle(torch.cat([image - 0.5, correction], dim=1), 2)
-        features = self.head(torch.cat([views, radius / RADIUS_UNIT_PX], dim=1))
+        views = torch.cat([image - 0.5, correction], dim=1)
+        features = after_unshuffle(views, radius / RADIUS_UNIT_PX, self.head, 2)
         refined = F.pixel_shuffle(self.tail(self.body(features)), 2)  # (B, 3, H, W)
         return image + _twice_as_large(gate(radius)) * (correction + refined)
 
