@@ -81,7 +81,11 @@ def evaluate(
     ] = None,
     precision: Annotated[
         Literal["fp32", "bf16", "fp16", "int8"],
-        typer.Option(help="Of the arithmetic; in fp32, figures do not depend on the processor."),
+        typer.Option(
+            metavar="NAME",
+            help="Of the arithmetic: fp32, bf16, fp16 or int8. In fp32, figures do not depend on "
+            "the processor.",
+        ),
     ] = "fp32",
     best: Annotated[
         bool, typer.Option("--best", help="Measure the model as `restore --best` runs it.")

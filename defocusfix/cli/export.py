@@ -64,6 +64,7 @@ def export(
     """
     from defocusfix.cli import output as talk
     from defocusfix.engines.model_file import INT8, ONNX
+    from defocusfix.engines.select import Way, absence
     from defocusfix.errors import OutputError
     from defocusfix.training.eight_bits import export_int8
     from defocusfix.training.export import export_onnx, find_weights, load_mean
@@ -71,6 +72,8 @@ def export(
 
     if safetensors is not None and safetensors.exists() and not overwrite:
         raise OutputError(f"{safetensors} exists already", fix="another name, or --overwrite")
+    if int8 and (refusal := absence(Way("onnxruntime", "cpu", "int8"))) is not None:
+        raise refusal  # the file could not be tried
     network, spec = load_mean([find_weights(source) for source in sources])
     exported = export_onnx(network, spec, output, half=half, overwrite=overwrite)
     for parity in exported.parities:

@@ -27,8 +27,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
-from defocusfix.engines.chip import has_exact_int8
-from defocusfix.errors import DeviceError, ModelError, OutputError
+from defocusfix.errors import ModelError, OutputError
 from defocusfix.network_spec import NetworkSpec
 from defocusfix.networks.pyramid import restore_levels
 from defocusfix.rendering.pair import rendered_pair
@@ -99,19 +98,12 @@ def export_int8(
 ) -> InEightBits:
     """Write `network` to `path` in 8 bits, once it has been shown to restore nearly the same.
 
-    Raises OutputError where `path` exists or cannot be written; DeviceError where this processor
-    cannot show it; ModelError where the network has no blocks wide enough, or the results differ by
-    more than DIFFERENCE_LIMIT.
+    That needs a processor whose sums of 8-bit products do not overflow.
+    Raises OutputError where `path` exists or cannot be written, ModelError where the network has no
+    blocks wide enough, or the results differ by more than DIFFERENCE_LIMIT.
     """
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists already", fix="another name, or --overwrite")
-    if not has_exact_int8():
-        raise DeviceError(
-            "--int8 needs a processor that sums 8-bit products without overflow",
-            why="only there can the file be tried; this one has none of avx_vnni, avx512_vnni and "
-            "amx_int8, or the system does not tell",
-            fix="leave --int8 out, or export on another machine",
-        )
     model = traced(network, spec, half=True)
     blocks = list(residual_blocks(model))
     if not blocks:

@@ -6,9 +6,14 @@ import onnxruntime
 import pytest
 import torch
 
+from defocusfix.bundled import bundled_models_folder
+from defocusfix.engines import select
+from defocusfix.engines.select import open_engine
 from defocusfix.network_spec import NetworkSpec
 from defocusfix.networks import build
+from defocusfix.training import eight_bits
 from defocusfix.training.weights import read_weights, weights_sha256, write_weights
+from tests.abilities import needs_int8
 from tests.training import toy
 
 
@@ -71,3 +76,23 @@ def test_a_folder_without_weights_is_refused(defocusfix, tmp_path):
     told = defocusfix("export", tmp_path, "-o", tmp_path / "out.onnx")
     assert told.exit_code == 4
     assert "there are no weights" in told.stderr
+
+
+@needs_int8
+def test_a_form_in_eight_bits_is_made_beside_it_and_taken(defocusfix, tmp_path, monkeypatch):
+    for name, few in (("SCENES", 1), ("TRIED", 1), ("SCENE_PX", 64)):
+        monkeypatch.setattr(eight_bits, name, few)
+    weights = bundled_models_folder() / "focusnet-s" / "model.safetensors"
+    told = defocusfix("export", weights, "-o", tmp_path / "net.onnx", "--int8")
+    assert told.exit_code == 0, told.stderr
+    assert told.stdout.split() == [str(tmp_path / "net.int8.onnx"), str(tmp_path / "net.onnx")]
+    assert "blocks; differs by" in told.stderr
+    assert open_engine(tmp_path / "net.onnx", precision="int8").precision == "int8"
+
+
+def test_eight_bits_are_refused_where_they_could_not_be_tried(defocusfix, run, monkeypatch):
+    monkeypatch.setattr(select, "has_exact_int8", lambda: False)
+    told = defocusfix("export", run, "-o", run / "toy.onnx", "--int8")
+    assert told.exit_code == 6
+    assert "avx512_vnni" in told.stderr
+    assert not list(run.glob("*.onnx"))

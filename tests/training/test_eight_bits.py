@@ -7,18 +7,14 @@ import onnxruntime
 import pytest
 import torch
 
-from defocusfix.engines.chip import has_exact_int8
 from defocusfix.engines.model_file import read_spec
-from defocusfix.errors import DeviceError, ModelError, OutputError
+from defocusfix.errors import ModelError, OutputError
 from defocusfix.networks.described import described
 from defocusfix.networks.focusnet import FocusNet, Shape
 from defocusfix.training import eight_bits
 from defocusfix.training.eight_bits import export_int8, rendered_calls, residual_blocks
 from defocusfix.training.export import export_onnx, traced
-
-needs_int8 = pytest.mark.skipif(
-    not has_exact_int8(), reason="this processor is not known to sum 8-bit products exactly"
-)
+from tests.abilities import needs_int8
 
 
 @pytest.fixture(autouse=True)
@@ -99,12 +95,9 @@ def test_what_gains_nothing_or_differs_too_much_is_not_written(tmp_path, monkeyp
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_exists_is_kept_and_a_processor_that_cannot_try_is_told(tmp_path, monkeypatch):
+def test_a_file_that_exists_is_kept(tmp_path):
     network, path = wide(), tmp_path / "net.int8.onnx"
     path.write_bytes(b"mine")
     with pytest.raises(OutputError, match="exists already"):
         export_int8(network, described(network, "focusnet-s2"), path)
-    monkeypatch.setattr(eight_bits, "has_exact_int8", lambda: False)
-    with pytest.raises(DeviceError, match="--int8 needs a processor"):
-        export_int8(network, described(network, "focusnet-s2"), path, overwrite=True)
     assert path.read_bytes() == b"mine"
