@@ -1,6 +1,6 @@
 """How far a network's result at one place depends on the photo around it.
 
-    python benchmarks/halo.py photo.jpg [--model FILE] [--tile 512]
+    python benchmarks/halo.py photo.jpg [--model FILE] [--tile 512] [--precision int8]
 
 Restores the middle of a photo once as a whole and once in tiles, for several halos, and prints the
 largest and the 99.9th percentile difference of the restored image (in steps of 1/255) and of the
@@ -45,9 +45,10 @@ def main() -> None:
     parser.add_argument("photo", type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--tile", type=int, default=512)
+    parser.add_argument("--precision", default="fp32")
     options = parser.parse_args()
 
-    engine = open_engine(model_file(options.model), device="cpu", precision="fp32")
+    engine = open_engine(model_file(options.model), device="cpu", precision=options.precision)
     image = read_photo(options.photo).to_float()[..., :3]
     top, left = (max(0, (side - SIDE_PX) // 2) for side in image.shape[:2])
     image = np.ascontiguousarray(image[top : top + SIDE_PX, left : left + SIDE_PX])

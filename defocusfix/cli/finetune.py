@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -177,7 +177,23 @@ def finetune(
         again = "the same command without --fresh" if fresh else "the same command"
         talk.say(f"saved in {run}; {again} goes on from there")
         raise typer.Exit(128 + found.outcome.signal_number)
+    if found.gains.verdict.is_reliable:
+        _export_int8(run)
     _tell(found.gains, run, as_json=as_json)
+
+
+def _export_int8(run: Path) -> None:
+    """The weights in 8 bits too, where this processor can try them and the network gains by it."""
+    from defocusfix.engines.select import Way, absence
+    from defocusfix.errors import ModelError
+    from defocusfix.training.eight_bits import export_int8
+    from defocusfix.training.export import load_network
+
+    if absence(Way("onnxruntime", "cpu", "int8")) is not None:
+        return
+    network, spec = load_network(run / "best.safetensors")
+    with suppress(ModelError):  # then it is run in fp32
+        export_int8(network, spec, run / "model.int8.onnx", overwrite=True)
 
 
 @contextmanager

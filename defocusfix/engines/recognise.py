@@ -66,8 +66,8 @@ ARCHITECTURES = (
         {
             "map.head.weight": (32, 50, 3, 3),
             "head.weight": (32, 25, 3, 3),
-            "body.middle.0.expand.weight": (32, 256, 3, 3),
-            "body.decoders.1.3.project.weight": (64, 64, 3, 3),
+            "body.middle.1.expand.weight": (48, 256, 3, 3),
+            "body.decoders.2.1.project.weight": (128, 128, 3, 3),
         },
     ),
     Architecture(

@@ -44,7 +44,7 @@ def test_the_published_networks_and_the_bundled_weights_are_recognised():
     assert detect_architecture(published_shapes()) == "restormer"
     assert detect_architecture(published_defocusgan.published_shapes()) == "defocusgan"
     bundled = safetensors_shapes(bundled_models_folder() / "focusnet-s" / "model.safetensors")
-    assert detect_architecture(bundled) == "focusnet-s"
+    assert detect_architecture(bundled) == "focusnet-s2"
 
 
 def test_restormer_for_two_views_is_no_restormer_for_one():

@@ -1,12 +1,12 @@
-"""Carry weights of focusnet-s over to focusnet-s2, which does without what is silent in them.
+"""Count the silent channels of weights of focusnet-s, and carry the rest over to focusnet-s2.
 
-    python benchmarks/regrow.py OLD.safetensors CROPS -o NEW.safetensors
+    python benchmarks/silent_channels.py OLD.safetensors CROPS -o NEW.safetensors
 
 CROPS is a rendered set. A hidden channel is silent if its ReLU lets nothing through on any of the
 pairs looked at. A residual block in which all are silent adds one vector everywhere, which goes
-into the bias of the convolution before it. Of the last block of the middle the loudest channels
-are kept, the other blocks of the middle are treated as silent. Blocks that focusnet-s has not start
-as the identity. Prints how many channels speak and how far the results of the two networks differ.
+into the bias of the convolution before it; of the first and the last block of the middle the
+loudest channels are kept. Prints how many channels speak and how far the results of the two
+networks differ.
 """
 
 from __future__ import annotations
@@ -40,10 +40,8 @@ def main() -> None:
     parser.add_argument("crops", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--pairs", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=0)
     wanted = parser.parse_args()
 
-    torch.manual_seed(wanted.seed)
     old, spec = load_network(wanted.old)
     assert isinstance(old, FocusNet)
     photos = photos_of(RenderedSet(wanted.crops), wanted.pairs)
@@ -87,30 +85,33 @@ def listened(network: nn.Module, photos: Tensor) -> tuple[Weights, Tensor]:
 
 def carried(old: Weights, new: Weights, loudness: Mapping[str, Tensor]) -> Weights:
     """The weights of focusnet-s2 that do what the old ones do."""
-    weights = {name: tensor for name, tensor in old.items() if name in new}
-    drop(weights, old, "body.encoders.2.1", "body.encoders.2.0.project.bias")
-    for block in range(3):
-        drop(weights, old, f"body.middle.{block}", "body.downs.2.bias")
-    last, only = "body.middle.3", "body.middle.0"
-    n_kept = new[f"{only}.expand.bias"].numel()
-    kept = loudness[last].argsort(descending=True)[:n_kept]
-    weights[f"{only}.expand.weight"] = old[f"{last}.expand.weight"][kept]
-    weights[f"{only}.expand.bias"] = old[f"{last}.expand.bias"][kept]
-    weights[f"{only}.project.weight"] = old[f"{last}.project.weight"][:, kept]
-    weights[f"{only}.project.bias"] = old[f"{last}.project.bias"]
-    grown = {name: tensor for name, tensor in new.items() if name not in weights}
-    for name in grown:
-        if ".project." in name:
-            grown[name] = torch.zeros_like(grown[name])
-    return weights | grown
+    weights = dict(old)
+    drop(weights, "body.encoders.2.1", "body.encoders.2.0.project.bias")
+    for block in (1, 2):
+        drop(weights, f"body.middle.{block}", "body.middle.0.project.bias")
+    for before, after in ((0, 0), (3, 1)):
+        n_kept = len(new[f"body.middle.{after}.expand.bias"])
+        keep(weights, f"body.middle.{before}", f"body.middle.{after}", loudness, n_kept)
+    return weights
 
 
-def drop(weights: Weights, old: Weights, block: str, bias: str) -> None:
+def drop(weights: Weights, block: str, bias: str) -> None:
     """Take a silent block out; what its last convolution adds goes to a bias before it."""
-    weights[bias] = weights[bias] + old[f"{block}.project.bias"]
+    weights[bias] = weights[bias] + weights[f"{block}.project.bias"]
     for part in ("expand", "project"):
         for kind in ("weight", "bias"):
-            weights.pop(f"{block}.{part}.{kind}", None)
+            del weights[f"{block}.{part}.{kind}"]
+
+
+def keep(
+    weights: Weights, before: str, after: str, loudness: Mapping[str, Tensor], n_kept: int
+) -> None:
+    """Keep the loudest channels of a block, and call it by another name."""
+    kept = loudness[before].argsort(descending=True)[:n_kept]
+    weights[f"{after}.expand.weight"] = weights.pop(f"{before}.expand.weight")[kept]
+    weights[f"{after}.expand.bias"] = weights.pop(f"{before}.expand.bias")[kept]
+    weights[f"{after}.project.weight"] = weights.pop(f"{before}.project.weight")[:, kept]
+    weights[f"{after}.project.bias"] = weights.pop(f"{before}.project.bias")
 
 
 if __name__ == "__main__":
