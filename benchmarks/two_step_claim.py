@@ -53,7 +53,7 @@ from defocusfix.evaluation.sheets import most_telling, spread
 from defocusfix.figures.contact_sheet import Panel, contact_sheet, write_sheet
 from defocusfix.networks.build import BUILDERS, build_network
 from defocusfix.networks.deblurrer import as_deblurrer
-from defocusfix.networks.focusnet import ResidualUNet
+from defocusfix.networks.focusnet import ResidualUNet, Shape
 from defocusfix.networks.reblur import ReblurConfig
 from defocusfix.networks.vgg import Vgg19Features
 from defocusfix.pairs.crops import PairSettings
@@ -116,7 +116,7 @@ class SmallResidualUNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.head = nn.Conv2d(12, 24, 3, padding=1)
-        self.body = ResidualUNet(widths=(24, 48, 96), blocks=(1, 1), middle=2)
+        self.body = ResidualUNet(Shape((24, 48, 96), (1, 1), (1, 1), middle=2))
         self.tail = nn.Conv2d(24, 12, 3, padding=1)
         nn.init.zeros_(self.tail.weight)  # it starts from the photo as it is
         nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]

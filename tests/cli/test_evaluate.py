@@ -21,7 +21,7 @@ def sharpening_model(monkeypatch):
 
     class Restorer:
         spec = SimpleNamespace(name="sharpener", views=())
-        engine = SimpleNamespace(name="a stand-in", device="cpu")
+        engine = SimpleNamespace(name="a stand-in", device="cpu", precision="fp32")
 
         def __call__(self, image, views=None):
             return SimpleNamespace(image=sharpen(image).image, radius_px=4 * image[..., 0])
