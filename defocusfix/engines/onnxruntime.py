@@ -66,7 +66,7 @@ class OnnxRuntimeEngine:
         self.spec: NetworkSpec = self._wiring.fitted(spec)
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self.device = "cuda:0" if device == "cuda" else device
-        self.precision: Precision = "int8" if spec.arithmetic == "int8" else precision
+        self.precision: Precision = precision
         self._session = load_session(path, device=device, precision=precision, threads=threads)
 
     def run(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:

@@ -161,6 +161,12 @@ def open_way(path: Path, way: Way, *, threads: int | None = None) -> Engine:
     file = in_format(path, format_of(way))
     if file is None:
         raise ModelError(f"{way.engine} cannot run {path.name}", fix=MAKE_ONE)
+    if (way.precision == "int8") != (read_spec(file).arithmetic == "int8"):  # it was renamed
+        raise ModelError(
+            f"{file.name} does not compute in {way.precision}",
+            why=f"files that compute in 8 bits, and no others, are named *{INT8}",
+            fix=f"give it a name that says what it is, or export it again; {MAKE_ONE}",
+        )
     # Hundreds of milliseconds to import, which a mistake in the command need not wait for.
     opened: Engine
     if way.engine == "onnxruntime":

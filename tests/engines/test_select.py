@@ -88,6 +88,14 @@ def test_a_file_in_eight_bits_beside_the_weights_is_taken_and_says_what_it_is(tm
     assert "avx512_vnni" in refusal.value.why
 
 
+@pytest.mark.parametrize(("name", "arithmetic"), [("a.onnx", "int8"), ("a.int8.onnx", "fp32")])
+def test_a_file_whose_name_says_another_arithmetic_is_refused(tmp_path, machine, name, arithmetic):
+    machine("onnxruntime", int8=True)
+    small_networks.convolutions(tmp_path / name, arithmetic=arithmetic)
+    with pytest.raises(ModelError, match="does not compute in"):
+        open_engine(tmp_path / name)
+
+
 def test_a_gpu_comes_before_the_processor(machine):
     machine("onnxruntime", "openvino", fast_bf16=True, nvidia_driver=True)
     assert usable()[0] == Way("onnxruntime", "cuda", "fp32")
