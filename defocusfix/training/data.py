@@ -22,6 +22,26 @@ Picture = NDArray[np.uint8]
 RadiusMap = NDArray[np.float32]
 
 
+class Variation:
+    """One random flip, quarter turn, order of colours and brightness, for all of a sample alike."""
+
+    def __init__(self, rng: np.random.Generator, *, brightest: int) -> None:
+        """brightest: value of the sample's brightest pixel, 0 to 255, which is never clipped."""
+        self._turns, self._is_mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        self._channels = rng.permutation(3)
+        gain = min(float(rng.uniform(*GAIN_RANGE)), 255 / max(brightest, 1))
+        self._levels = np.rint(np.arange(256) * gain).clip(0, 255).astype(np.uint8)
+
+    def of_picture(self, stored: Picture) -> Picture:
+        """stored: (H, W, 3); H and W may swap."""
+        return self._levels[self.of_map(stored)[..., self._channels]]
+
+    def of_map(self, stored: NDArray[Value]) -> NDArray[Value]:
+        """stored: (H, W, ...), whose values stay; H and W may swap."""
+        turned = np.rot90(stored, self._turns)
+        return turned[:, ::-1] if self._is_mirrored else turned
+
+
 class CropSource:
     """Augmented training samples from one or more rendered sets.
 
@@ -64,16 +84,12 @@ class CropSource:
             bottom, right = top + self._crop, left + self._crop
             blurred, all_in_focus = (a[top:bottom, left:right] for a in (blurred, all_in_focus))
             radius = radius[top // 2 : bottom // 2, left // 2 : right // 2]
-        turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
-        channels = rng.permutation(3)
-        brightest = max(int(blurred.max()), int(all_in_focus.max()), 1)
-        gain = min(float(rng.uniform(*GAIN_RANGE)), 255 / brightest)
-        levels = np.rint(np.arange(256) * gain).clip(0, 255).astype(np.uint8)
-
-        def picture(stored: Picture) -> Picture:
-            return levels[_turned(stored, turns, mirrored)[..., channels]]
-
-        return picture(blurred), picture(all_in_focus), _turned(radius, turns, mirrored)
+        variation = Variation(rng, brightest=max(int(blurred.max()), int(all_in_focus.max())))
+        return (
+            variation.of_picture(blurred),
+            variation.of_picture(all_in_focus),
+            variation.of_map(radius),
+        )
 
     def batch(self, step: int, batch_size: int, rank: int = 0, world: int = 1) -> Tensors:
         """Slice `rank` of `world` of the joint batch of a step, B = batch_size / world samples.
@@ -82,15 +98,11 @@ class CropSource:
         "radius_px" (B, 1, H/2, W/2) float32, absolute blur radius in px of the crop.
         Raises ValueError if the processes cannot share the batch evenly.
         """
-        if batch_size % world:
-            raise ValueError(f"{world} processes cannot share a batch of {batch_size} evenly")
-        share = batch_size // world
-        first = step * batch_size + rank * share
-        samples = [self.sample(k) for k in range(first, first + share)]
-        blurred, all_in_focus, radius = map(_stacked, zip(*samples, strict=True))
+        samples = [self.sample(k) for k in sample_numbers(step, batch_size, rank, world)]
+        blurred, all_in_focus, radius = map(stacked, zip(*samples, strict=True))
         return {
-            "blurred": _as_batch(blurred),
-            "all_in_focus": _as_batch(all_in_focus),
+            "blurred": as_batch(blurred),
+            "all_in_focus": as_batch(all_in_focus),
             "radius_px": torch.from_numpy(radius).abs_().unsqueeze(1),
         }
 
@@ -105,16 +117,24 @@ class CropSource:
         return np.random.default_rng((self._seed, epoch, 0)).permutation(len(self))
 
 
-def _turned(array: NDArray[Value], turns: int, mirrored: bool) -> NDArray[Value]:
-    turned = np.rot90(array, turns)
-    return turned[:, ::-1] if mirrored else turned
+def sample_numbers(step: int, batch_size: int, rank: int, world: int) -> range:
+    """Numbers of the samples that process `rank` of `world` takes at a step.
+
+    Raises ValueError if the processes cannot share the batch evenly.
+    """
+    if batch_size % world:
+        raise ValueError(f"{world} processes cannot share a batch of {batch_size} evenly")
+    share = batch_size // world
+    first = step * batch_size + rank * share
+    return range(first, first + share)
 
 
-def _stacked(arrays: Sequence[NDArray[Value]]) -> NDArray[Value]:
+def stacked(arrays: Sequence[NDArray[Value]]) -> NDArray[Value]:
+    """One array of several of the same shape, laid out plainly."""
     # np.stack alone would keep the layout of arrays that are all turned the same way.
     return np.ascontiguousarray(np.stack(arrays))
 
 
-def _as_batch(pictures: Picture) -> Tensor:
+def as_batch(pictures: Picture) -> Tensor:
     """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [0, 1], laid out channels last."""
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float().mul_(1 / 255)

@@ -13,6 +13,7 @@ from defocusfix.errors import InputError
 from defocusfix.pairs.crops import PairCrops, PairSettings
 from defocusfix.pairs.find import Matching, PairFiles, find_pairs
 from defocusfix.registration.warp import FloatImage
+from defocusfix.training.data import sample_numbers
 from defocusfix.training.pair_data import PairSource, as_batch
 from defocusfix.training.recipe import Tensors
 
@@ -77,11 +78,7 @@ class DualPixelSource:
         "views" (B, 6, crop_px, crop_px), left then right. Raises ValueError if the processes cannot
         share the batch evenly.
         """
-        if batch_size % world:
-            raise ValueError(f"{world} processes cannot share a batch of {batch_size} evenly")
-        share = batch_size // world
-        first = step * batch_size + rank * share
-        samples = [self.sample(k) for k in range(first, first + share)]
+        samples = [self.sample(k) for k in sample_numbers(step, batch_size, rank, world)]
         blurred, sharp, left, right = (as_batch([s[name] for s in samples]) for name in NAMES)
         return {
             "blurred": blurred,

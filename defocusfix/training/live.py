@@ -22,7 +22,7 @@ from defocusfix.rendering.photos import PhotoLibrary
 from defocusfix.rendering.render import render
 from defocusfix.rendering.sample import Sample
 from defocusfix.rendering.workers import SampleWorkers, draw
-from defocusfix.training.data import GAIN_RANGE
+from defocusfix.training.data import GAIN_RANGE, sample_numbers
 from defocusfix.training.recipe import Tensors
 
 
@@ -70,21 +70,14 @@ class LiveSource:
         "radius_px" (B, 1, H/2, W/2) float32, absolute blur radius in px of the sample.
         Raises ValueError if the processes cannot share the batch evenly.
         """
-        if batch_size % world:
-            raise ValueError(f"{world} processes cannot share a batch of {batch_size} evenly")
-        share = batch_size // world
-
-        def numbers(of_step: int) -> range:
-            first = of_step * batch_size + rank * share
-            return range(first, first + share)
-
+        numbers = sample_numbers(step, batch_size, rank, world)
         # Every process has a sample to draw while those before wait for their turn.
-        last = step + 2 + 2 * self._processes // share
+        last = step + 2 + 2 * self._processes // len(numbers)
         with self._lock:
             for ahead in range(max(step, self._expected_steps), last):
-                self._workers.expect(numbers(ahead))
+                self._workers.expect(sample_numbers(ahead, batch_size, rank, world))
             self._expected_steps = max(self._expected_steps, last)
-        return self._rendered(numbers(step), self._workers.take(numbers(step)))
+        return self._rendered(numbers, self._workers.take(numbers))
 
     def _rendered(self, numbers: range, samples: list[Sample]) -> Tensors:
         device = self._device()

@@ -15,6 +15,7 @@ from defocusfix.pairs.crops import PairCrops, PairSettings
 from defocusfix.pairs.find import Matching, PairFiles, find_pairs
 from defocusfix.pairs.layouts import LAYOUTS, pairs_of_layout
 from defocusfix.registration.warp import FloatImage
+from defocusfix.training.data import sample_numbers
 from defocusfix.training.recipe import Tensors
 
 
@@ -91,11 +92,7 @@ class PairSource(PairCrops):
         Returns "blurred" and "all_in_focus" (B, 3, crop_px, crop_px) float32 in [0, 1], channels
         last. Raises ValueError if the processes cannot share the batch evenly.
         """
-        if batch_size % world:
-            raise ValueError(f"{world} processes cannot share a batch of {batch_size} evenly")
-        share = batch_size // world
-        first = step * batch_size + rank * share
-        samples = [self.sample(k) for k in range(first, first + share)]
+        samples = [self.sample(k) for k in sample_numbers(step, batch_size, rank, world)]
         blurred, sharp = zip(*samples, strict=True)
         return {"blurred": as_batch(blurred), "all_in_focus": as_batch(sharp)}
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from defocusfix.rendering.pair import RenderedPair, rendered_pair
 from defocusfix.rendering.photos import PhotoLibrary
 from defocusfix.rendering.workers import SampleWorkers
-from defocusfix.training.data import GAIN_RANGE
+from defocusfix.training.data import GAIN_RANGE, sample_numbers
 from defocusfix.training.live import free_cores
 from defocusfix.training.recipe import Tensors
 
@@ -75,9 +75,7 @@ class ScenePool:
         "radius_px" (B, 1, H/2, W/2) float32, absolute blur radius in px of the pair.
         Raises ValueError if the processes cannot share the batch evenly, or the pool is too small.
         """
-        if batch_size % world:
-            raise ValueError(f"{world} processes cannot share a batch of {batch_size} evenly")
-        share = batch_size // world
+        share = len(sample_numbers(step, batch_size, rank, world))
         first, last = self._present(step, share)
         rng = np.random.default_rng((self._seed, step, rank, 3))
         numbers = rng.integers(first, last, share)
