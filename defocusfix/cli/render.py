@@ -23,8 +23,15 @@ def render(
             "Without it, procedural textures are rendered and no photo is needed.",
         ),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Number of crops.")] = 20_000,
-    size: Annotated[int, typer.Option(min=64, help="Side of a crop, a multiple of 64.")] = 256,
+    count: Annotated[
+        int, typer.Option(min=1, help="Number of crops, rounded up to a multiple of 250.")
+    ] = 20_000,
+    size: Annotated[
+        int,
+        typer.Option(
+            min=64, help="Side of a crop, a multiple of 64; of 128 to train focusnet-s2 on it."
+        ),
+    ] = 256,
     seed: Annotated[int, typer.Option(help="Another seed gives another set.")] = 0,
     processes: Annotated[
         int | None, typer.Option(min=1, help="Worker processes. [default: one per core]")
@@ -50,4 +57,4 @@ def render(
         raise UsageError(f"--size {size} is not a multiple of 64", fix=f"try {size // 64 * 64}")
     settings = RenderSettings(tuple(photos or ()), size=size, count=count, seed=seed)
     finished = render_set(settings, output, processes=processes or os.cpu_count() or 1)
-    follow(finished, f"rendering {output}", total=count, unit="crops")
+    follow(finished, f"rendering {output}", total=settings.whole_count, unit="crops")

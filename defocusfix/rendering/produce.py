@@ -16,6 +16,8 @@ from defocusfix.pairs.rendered import shard_folder, write_facts, write_shard
 from defocusfix.rendering.pair import rendered_pair
 from defocusfix.rendering.photos import PhotoLibrary
 
+SHARD_SIZE = 250
+
 
 @dataclass(frozen=True)
 class RenderSettings:
@@ -29,8 +31,18 @@ class RenderSettings:
     """Number of crops, rounded up to whole shards."""
     seed: int = 0
     """Sample k of a set is a function of (seed, k)."""
-    shard_size: int = 250
+    shard_size: int = SHARD_SIZE
     """Crops that are written together, whole or not at all."""
+
+    @property
+    def whole_count(self) -> int:
+        """Crops that there are going to be."""
+        return self.shards * self.shard_size
+
+    @property
+    def shards(self) -> int:
+        """Shards that there are going to be."""
+        return -(-self.count // self.shard_size)
 
 
 def render_set(settings: RenderSettings, folder: Path, *, processes: int) -> Iterator[int]:
@@ -38,15 +50,14 @@ def render_set(settings: RenderSettings, folder: Path, *, processes: int) -> Ite
 
     Shards that are there already are kept, so a set that was cut off goes on where it stopped.
     """
-    shards = -(-settings.count // settings.shard_size)
     facts = {k: v for k, v in asdict(settings).items() if k != "photos"}
     library = PhotoLibrary(settings.photos) if settings.photos else None
     names = sorted(file.name for file in library.files) if library else []
     facts["sources"] = len(names)
     facts["sources_sha256"] = hashlib.sha256("\n".join(names).encode()).hexdigest()
     write_facts(folder, facts)
-    missing = [n for n in range(shards) if not shard_folder(folder, n).exists()]
-    done = (shards - len(missing)) * settings.shard_size
+    missing = [n for n in range(settings.shards) if not shard_folder(folder, n).exists()]
+    done = (settings.shards - len(missing)) * settings.shard_size
     yield done
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes, _start_worker, (settings, folder)) as pool:

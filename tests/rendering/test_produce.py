@@ -36,6 +36,14 @@ def test_a_set_goes_on_where_it_stopped_and_ends_the_same(tmp_path, photos):
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize(("count", "whole"), [(1, 3), (3, 3), (4, 6)])
+def test_a_set_is_of_whole_shards(tmp_path, count, whole):
+    settings = RenderSettings((), size=32, count=count, seed=0, shard_size=3)
+    assert settings.whole_count == whole
+    assert list(render_set(settings, tmp_path, processes=1))[-1] == whole
+    assert len(RenderedSet(tmp_path)) == whole
+
+
 def test_a_folder_without_photos_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no photos"):
         PhotoLibrary([tmp_path])
