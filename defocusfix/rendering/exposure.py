@@ -98,21 +98,20 @@ def _saved(photos: Tensor, cameras: Sequence[Camera]) -> Tensor:
         return photos
     where = torch.tensor(chosen, device=photos.device)
     taken = list(photos[where].cpu().numpy())
-    using = [cameras[index] for index in chosen]
+    qualities = [cameras[index].jpeg_quality or 0 for index in chosen]
+    subsamplings = [cameras[index].jpeg_subsampling for index in chosen]
     if len(chosen) == 1:
-        loaded = [_through_jpeg(taken[0], using[0])]
+        loaded = [through_jpeg(taken[0], qualities[0], subsamplings[0])]
     else:
         with ThreadPoolExecutor(min(JPEG_THREADS, len(chosen))) as pool:
-            loaded = list(pool.map(_through_jpeg, taken, using))
+            loaded = list(pool.map(through_jpeg, taken, qualities, subsamplings))
     photos[where] = torch.from_numpy(np.stack(loaded)).to(photos.device)
     return photos
 
 
-def _through_jpeg(photo: np.ndarray, camera: Camera) -> np.ndarray:
-    options = [
-        cv2.IMWRITE_JPEG_QUALITY, camera.jpeg_quality or 0,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR, camera.jpeg_subsampling,
-    ]  # fmt: skip
+def through_jpeg(photo: np.ndarray, quality: int, subsampling: int) -> np.ndarray:
+    """`photo` (H, W, 3) uint8 RGB as saving leaves it; subsampling: one of camera.SUBSAMPLINGS."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, subsampling]
     _, data = cv2.imencode(".jpg", photo[..., ::-1], options)
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
     assert decoded is not None  # it was encoded in the line before

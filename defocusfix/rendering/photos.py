@@ -44,7 +44,7 @@ class PhotoLibrary:
         """
         best, best_share = None, -1.0
         for _ in range(TRIES):
-            candidate = self._window(rng, side)
+            candidate = self.window(rng, side)
             share = sharp_share(candidate)
             if share >= SHARP_SHARE:
                 return candidate
@@ -53,7 +53,8 @@ class PhotoLibrary:
         assert best is not None
         return best
 
-    def _window(self, rng: np.random.Generator, side: int) -> np.ndarray:
+    def window(self, rng: np.random.Generator, side: int) -> np.ndarray:
+        """Any crop (side, side, 3) uint8 RGB, scaled down by a random factor up to 2."""
         photo = self._photo(int(rng.integers(len(self.files))))
         shrink = min(float(rng.uniform(1.0, 2.0)), min(photo.shape[:2]) / side)
         size = max(1, round(side * shrink))
