@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from defocusfix.networks.build import build_network
 from defocusfix.networks.focusnet import FocusNet
@@ -27,7 +27,6 @@ from defocusfix.pairs.rendered import RenderedSet
 from defocusfix.training.export import load_network
 from defocusfix.training.weights import write_weights
 
-LEVELS = FocusNet.levels
 AUDIBLE = 1e-6
 Weights = dict[str, Tensor]
 
@@ -43,12 +42,14 @@ def main() -> None:
     wanted = parser.parse_args()
 
     old, spec = load_network(wanted.old)
+    new = build_network("focusnet-s2")
     assert isinstance(old, FocusNet)
+    assert isinstance(new, FocusNet)
+    new.levels = old.levels = spec.levels
     photos = photos_of(RenderedSet(wanted.crops), wanted.pairs)
     loudness, before = listened(old, photos)
     for name, channels in loudness.items():
         print(f"{name:28} {int((channels > AUDIBLE).sum()):3} of {len(channels)} channels speak")
-    new = build_network("focusnet-s2")
     new.load_state_dict(carried(dict(old.state_dict()), dict(new.state_dict()), loudness))
     _, after = listened(new, photos)
     change = (before - photos).square().mean().sqrt()
@@ -66,7 +67,7 @@ def photos_of(rendered: RenderedSet, count: int) -> Tensor:
 
 
 @torch.no_grad()
-def listened(network: nn.Module, photos: Tensor) -> tuple[Weights, Tensor]:
+def listened(network: FocusNet, photos: Tensor) -> tuple[Weights, Tensor]:
     """Loudest value of every hidden channel, by the name of its block; and the restored photos."""
     loudness: Weights = {}
 
@@ -79,7 +80,7 @@ def listened(network: nn.Module, photos: Tensor) -> tuple[Weights, Tensor]:
             block = name.removesuffix(".expand")
             module.register_forward_hook(lambda _, __, out, block=block: note(block, out))
     network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    restored = [restore_levels(network, photo[None], LEVELS)[0][0] for photo in photos]
+    restored = [restore_levels(network, photo[None], network.levels)[0][0] for photo in photos]
     return loudness, torch.cat(restored)
 
 

@@ -1,15 +1,15 @@
 """What the mean over mirrored and turned views, and over several weights, is worth on real photos.
 
     python benchmarks/views.py --brackets DIR WEIGHTS... [--views 8] [--strength 1 0.9]
-    python benchmarks/views.py --brackets DIR WEIGHTS --level-views 1 4 8
+    python benchmarks/views.py --brackets DIR WEIGHTS --level-views 1 1 4 8
     python benchmarks/views.py --brackets DIR WEIGHTS --views 1 --smooth 0.4
 
 WEIGHTS are FocusNets (.safetensors); one that is named twice counts twice. With `--views`, every
 view goes through the whole pyramid and the mean is taken at the end, as `restore --best` does with
-four; with `--level-views` (full, half, quarter size) the mean of each level is handed down to the
-next; `--map-views` asks only the map branch more than once. `--strength` takes a share of the
-change, and `--smooth` softens (Gaussian, sigma in px) what comes out where it was blurred: what a
-softer truth could bring at most. Whole photos, bf16.
+four; with `--level-views` (a number for each level, full size first) the mean of each level is
+handed down to the next; `--map-views` asks only the map branch more than once. `--strength` takes a
+share of the change, and `--smooth` softens (Gaussian, sigma in px) what comes out where it was
+blurred: what a softer truth could bring at most. Whole photos, bf16.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from defocusfix.training.weights import read_weights
 # Upright and mirrored both ways are the first four, as `restore --best` has them.
 VIEWS = [Question(0, t, m) for t, m in ((0, False), (0, True), (2, True), (2, False),
                                         (1, False), (1, True), (3, False), (3, True))]  # fmt: skip
-MULTIPLE = FocusNet.size_multiple * 2 ** (FocusNet.levels - 1)
 
 
 def network_of(file: Path) -> FocusNet:
@@ -55,7 +54,8 @@ def restored(
 ) -> tuple[Tensor, Tensor]:
     """Image (1, 3, H, W) and radius (1, 1, H, W), the mean of each level handed down."""
     coarse: Tensor | None = None
-    for view, count in reversed(list(zip(image_pyramid(image, 3), level_views, strict=True))):
+    pyramid = image_pyramid(image, network.levels)
+    for view, count in reversed(list(zip(pyramid, level_views, strict=True))):
         below = nothing_known(view) if coarse is None else coarse
 
         def radius_of(question: Question, view: Tensor = view, below: Tensor = below) -> Tensor:
@@ -76,8 +76,9 @@ def restored(
     return coarse[:, :3], coarse[:, 3:]
 
 
-def padded(image: FloatImage) -> Tensor:
-    rims = [(0, -side % MULTIPLE) for side in image.shape[:2]]
+def padded(image: FloatImage, levels: int) -> Tensor:
+    multiple = FocusNet.size_multiple * 2 ** (levels - 1)
+    rims = [(0, -side % multiple) for side in image.shape[:2]]
     grown = np.pad(image, (*rims, (0, 0)), mode="reflect")
     return torch.from_numpy(grown).permute(2, 0, 1)[None]
 
@@ -85,17 +86,18 @@ def padded(image: FloatImage) -> Tensor:
 def result(
     networks: Sequence[FocusNet], case: BracketCase, arguments: argparse.Namespace
 ) -> FloatImage:
-    image, (height, width) = padded(case.image), case.image.shape[:2]
+    height, width = case.image.shape[:2]
     whole = VIEWS[: arguments.views]
     found = []
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         for network in networks:
+            image = padded(case.image, network.levels)
+            counts = arguments.level_views or (1,) * network.levels
             for view in whole:
-                parts = restored(
-                    network, view.shown(image), arguments.level_views, arguments.map_views
-                )
-                found.append(torch.cat([view.answered(part) for part in parts], dim=1))
-    total = torch.stack(found).mean(dim=0)[0].permute(1, 2, 0).numpy()[:height, :width]
+                parts = restored(network, view.shown(image), counts, arguments.map_views)
+                answers = [view.answered(part)[..., :height, :width] for part in parts]
+                found.append(torch.cat(answers, dim=1))
+    total = torch.stack(found).mean(dim=0)[0].permute(1, 2, 0).numpy()
     output, radius = np.ascontiguousarray(total[..., :3]), total[..., 3:]
     if arguments.smooth:
         softened = cv2.GaussianBlur(output, (0, 0), arguments.smooth)
@@ -110,7 +112,7 @@ def main() -> None:
     parser.add_argument("weights", type=Path, nargs="+")
     parser.add_argument("--brackets", type=Path, required=True, metavar="DIR")
     parser.add_argument("--views", type=int, default=1, choices=(1, 2, 4, 8))
-    parser.add_argument("--level-views", type=int, nargs=3, default=(1, 1, 1), metavar="N")
+    parser.add_argument("--level-views", type=int, nargs="+", metavar="N")
     parser.add_argument("--map-views", type=int, default=1, choices=(1, 4, 8))
     parser.add_argument("--strength", type=float, nargs="+", default=[1.0])
     parser.add_argument("--smooth", type=float, default=0.0, metavar="PX")

@@ -32,7 +32,13 @@ FULL_PRECISION = "fp32"
 LONGEST_NAME = 28  # characters of a photo's name beside a bar
 MOST_TOLD_EACH = 20  # photos of a batch that get a line each without --verbose
 MOST_NAMES = 20  # in an error about several photos
-SIZES = {1: "full size", 2: "half size", 4: "quarter size", 0: "left as it was"}
+SIZES = {
+    1: "full size",
+    2: "half size",
+    4: "quarter size",
+    8: "an eighth of the size",
+    0: "left as it was",
+}
 SKIPPED = {
     SkipReason.DONE: "done before",
     SkipReason.EXISTS: "there already",

@@ -153,8 +153,8 @@ class PhotoDone:
     blur: Blur | None
     """None if the network gives no map."""
     scales: Mapping[int, float]
-    """Share of the pixels by the finest size computed for them: 1 full, 2 half, 4 a quarter, 0
-    left alone."""
+    """Share of the pixels by the finest size computed for them: 1 full, 2 half, 4 a quarter, 8
+    an eighth, 0 left alone."""
     warnings: tuple[str, ...]
     """What could not be carried along or went other than planned."""
     notes: tuple[str, ...]

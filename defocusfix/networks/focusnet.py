@@ -102,11 +102,12 @@ class FocusNet(nn.Module):
 
     size_multiple = 16
     halo = 80  # as benchmarks/halo.py measures on the bundled weights
-    levels = 3
     outputs = ("restored", "radius_px")
 
-    def __init__(self, trunk: Shape, branch: Shape) -> None:
+    def __init__(self, trunk: Shape, branch: Shape, *, levels: int) -> None:
+        """levels: how many levels of a photo it is trained for and restores."""
         super().__init__()
+        self.levels = levels
         self.map = MapBranch(branch)
         self.head = nn.Conv2d(4 * 6 + 1, trunk.widths[0], 3, padding=1)
         self.body = ResidualUNet(trunk)
@@ -139,7 +140,7 @@ MAP_S = Shape(widths=(32, 64, 96), encoder_blocks=(1, 1), decoder_blocks=(1, 1),
 def focusnet_s() -> FocusNet:
     """The network of the bundled weights up to 0.6.0, of a size for a laptop's processor."""
     trunk = Shape((32, 64, 128, 256), encoder_blocks=(1, 2, 2), decoder_blocks=(1, 2, 2), middle=4)
-    return FocusNet(trunk, MAP_S)
+    return FocusNet(trunk, MAP_S, levels=3)
 
 
 def focusnet_s2() -> FocusNet:
@@ -155,7 +156,7 @@ def focusnet_s2() -> FocusNet:
         middle=2,
         middle_hidden=48,
     )
-    return FocusNet(trunk, MAP_S)
+    return FocusNet(trunk, MAP_S, levels=4)
 
 
 def _start_at_unit_gain(module: nn.Module) -> None:

@@ -70,8 +70,8 @@ class Restoration:
     precision: str
     """Arithmetic of the network: `fp32`, `bf16` or `fp16`."""
     scales: dict[int, float]
-    """Share of the pixels by the finest size computed for them: 1 full, 2 half, 4 a quarter of the
-    size, 0 for what was left alone and has its exact values. The shares sum to one."""
+    """Share of the pixels by the finest size computed for them: 1 full, 2 half, 4 a quarter, 8 an
+    eighth, 0 for what was left alone and has its exact values. The shares sum to one."""
     n_tiles: int
     """Tiles computed, over all levels."""
     seconds: float

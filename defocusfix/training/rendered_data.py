@@ -52,6 +52,10 @@ class RenderedChoice:
         """Whether there is anything to learn from."""
         return bool(self.crops) or self.is_live
 
+    def pair_px(self) -> int:
+        """Side of the pairs; of several sets, of the first. Raises InputError if there is none."""
+        return self.live_size_px if self.is_live else len(RenderedSet(self.crops[0])[0][0])
+
 
 RenderedSource = CropSource | LiveSource | ScenePool
 

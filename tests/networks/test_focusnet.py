@@ -18,6 +18,7 @@ def tiny() -> FocusNet:
     return FocusNet(
         Shape((8, 8, 8, 8), encoder_blocks=(1, 1, 1), decoder_blocks=(1, 1, 1), middle=1),
         Shape((8, 8, 8), encoder_blocks=(1, 1), decoder_blocks=(1, 1), middle=1),
+        levels=3,
     ).eval()
 
 

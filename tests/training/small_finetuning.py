@@ -34,6 +34,7 @@ def small_focusnet() -> FocusNet:
     return FocusNet(
         Shape((8, 12), encoder_blocks=(1,), decoder_blocks=(1,), middle=1),
         Shape((4, 6), encoder_blocks=(1,), decoder_blocks=(1,), middle=1),
+        levels=3,
     )
 
 

@@ -30,6 +30,7 @@ def wide(widest: int = 128) -> FocusNet:
     network = FocusNet(
         Shape((8, widest), encoder_blocks=(1,), decoder_blocks=(1,), middle=1),
         Shape((64, 64), encoder_blocks=(1,), decoder_blocks=(1,), middle=1),
+        levels=3,
     ).eval()
     with torch.no_grad():
         network.map.tail.bias.fill_(2.0)  # blurred throughout

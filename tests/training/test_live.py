@@ -76,14 +76,14 @@ def test_a_folder_without_photos_is_refused(tmp_path):
 
 def test_a_recipe_renders_what_it_trains_on():
     changes = [
-        "recipe.renders_live=true", "recipe.live_size_px=64", "recipe.windows_px=[32, 32]",
+        "recipe.renders_live=true", "recipe.live_size_px=128", "recipe.windows_px=[32, 32, 16]",
         "recipe.live_workers=0", "recipe.batch_size=2",
     ]  # fmt: skip
     assert "supervised" in recipes.RECIPES
     recipe = resolve_config("supervised", {}, changes).build()
     batch = recipe.stages[0].batch(0, 0, 1)
-    assert batch["blurred"].shape == (2, 3, 64, 64)
-    assert batch["windows"].shape == (2, 2)
+    assert batch["blurred"].shape == (2, 3, 128, 128)
+    assert batch["windows"].shape == (4, 2)
 
 
 @pytest.mark.gpu

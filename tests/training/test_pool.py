@@ -97,9 +97,9 @@ def test_pairs_are_rendered_ahead():
 
 def test_a_recipe_uses_pairs_several_times():
     changes = [
-        "recipe.renders_live=true", "recipe.live_size_px=64", "recipe.windows_px=[32, 32]",
+        "recipe.renders_live=true", "recipe.live_size_px=128", "recipe.windows_px=[32, 32, 16]",
         "recipe.live_workers=0", "recipe.batch_size=2", "recipe.live_uses=3", "recipe.live_pool=40",
     ]  # fmt: skip
     batch = resolve_config("supervised", {}, changes).build().stages[0].batch(0, 0, 1)
-    assert batch["blurred"].shape == (2, 3, 64, 64)
-    assert batch["windows"].shape == (2, 2)
+    assert batch["blurred"].shape == (2, 3, 128, 128)
+    assert batch["windows"].shape == (4, 2)

@@ -27,7 +27,7 @@ def crops(tmp_path_factory):
 def recipe(crops):
     torch.manual_seed(0)
     return build(
-        Config(crops=(crops,), validation=crops, batch_size=2, steps=10, windows_px=(64, 48))
+        Config(crops=(crops,), validation=crops, batch_size=2, steps=10, windows_px=(64, 48, 32))
     )
 
 
@@ -38,8 +38,8 @@ def outputs(recipe, step):
 
 def test_every_level_is_trained_on_its_window(recipe):
     found = outputs(recipe, 0)
-    sides = [found[f"restored_{level}"].shape[-1] for level in range(3)]
-    assert sides == [64, 48, 32]
+    sides = [found[f"restored_{level}"].shape[-1] for level in range(4)]
+    assert sides == [64, 48, 32, 16]
     for level, side in enumerate(sides):
         assert found[f"target_{level}"].shape[-1] == side
         assert found[f"radius_truth_{level}"].shape[-1] == side // 2
@@ -98,9 +98,13 @@ def test_settings_that_cannot_work_are_refused(crops):
         Config(crops=(crops,), photos=(crops,))
     with pytest.raises(ValueError, match="contradict each other"):
         Config(crops=(crops,), renders_live=True)
-    with pytest.raises(ValueError, match="hold the windows, 192 px"):
-        Config(renders_live=True, live_size_px=128)
+    with pytest.raises(UsageError, match="has 4 levels: windows_px needs 3 sides"):
+        build(Config(crops=(crops,), windows_px=(64, 48)))
+    with pytest.raises(UsageError, match="pairs of 192 px do not suit the 4 levels"):
+        build(Config(renders_live=True, live_size_px=192, windows_px=(64, 48, 32)))
+    with pytest.raises(UsageError, match="64 px do not fit into 32 px"):
+        build(Config(renders_live=True, live_size_px=128))
     with pytest.raises(ValueError, match="multiples of 16"):
-        Config(crops=(crops,), windows_px=(100, 96))
+        Config(crops=(crops,), windows_px=(100, 96, 64))
     with pytest.raises(UsageError, match="crops"):
         resolve_config("supervised", {}, [])

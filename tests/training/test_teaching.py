@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -88,12 +89,12 @@ def crops(tmp_path_factory):
 
 def test_a_network_learns_from_its_teachers_at_every_level(weights, crops):
     torch.manual_seed(0)
-    settings = {"crops": (crops,), "batch_size": 2, "steps": 10, "windows_px": (64, 48)}
+    settings = {"crops": (crops,), "batch_size": 2, "steps": 10, "windows_px": (64, 48, 32)}
     alone = build(Config(**settings)).stages[0]
     stage = build(Config(**settings, teachers=(weights(3),), taught_share=0.75)).stages[0]
     batch, progress = stage.batch(0, 0, 1), Progress(stage.name, 4, stage.steps)
     found, again = stage.forward(batch, progress), stage.forward(batch, progress)
-    for level, side in enumerate((64, 48, 32)):
+    for level, side in enumerate((64, 48, 32, 16)):
         assert found[f"taught_{level}"].shape == (2, 3, side, side)
         assert torch.equal(found[f"taught_{level}"], again[f"taught_{level}"])
         assert not found[f"taught_{level}"].requires_grad
@@ -110,3 +111,59 @@ def test_a_network_learns_from_its_teachers_at_every_level(weights, crops):
 def test_a_share_that_is_none_is_refused(crops, share):
     with pytest.raises(ValueError, match="taught_share"):
         Config(crops=(crops,), taught_share=share)
+
+
+def test_photos_without_truth_are_learnt_from_teachers_alone(weights, crops, tmp_path):
+    torch.manual_seed(0)
+    picture = np.random.default_rng(0).integers(0, 256, (140, 150, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "photo.png"), picture)
+    settings = {"crops": (crops,), "batch_size": 2, "steps": 10, "windows_px": (64, 48, 32)}
+    settings |= {"teachers": (weights(3),), "known_radius_share": 0.0}
+    plain = build(Config(**settings)).stages[0]
+    stage = build(Config(**settings, unlabelled=(tmp_path,), unlabelled_share=1.5)).stages[0]
+    batch, progress = stage.batch(0, 0, 1), Progress(stage.name, 4, stage.steps)
+    assert batch["unlabelled"].shape == (3, 3, 128, 128)
+    found = stage.forward(batch, progress)
+    for level, side in enumerate((64, 48, 32, 16)):
+        assert found[f"taught_{level}"].shape == (5, 3, side, side)
+        assert found[f"target_{level}"].shape == (2, 3, side, side)
+        assert found[f"radius_{level}"].shape == (2, 1, side // 2, side // 2)
+    terms = stage.turns[0].terms(found, batch, progress)
+    assert terms.keys() == stage.turns[0].weights.keys() == plain.turns[0].weights.keys()
+    # What has a truth is compared with it alone: other photos beside it change nothing there.
+    others = stage.forward(batch | {"unlabelled": 1 - batch["unlabelled"]}, progress)
+    changed = stage.turns[0].terms(others, batch, progress)
+    for name, value in terms.items():
+        assert torch.isclose(changed[name], value, rtol=1e-4) != name.startswith("taught_"), name
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_true_radius_is_told_where_it_is_known(weights, crops, tmp_path, told):
+    picture = np.random.default_rng(0).integers(0, 256, (140, 150, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "photo.png"), picture)
+    config = Config(
+        crops=(crops,),
+        batch_size=2,
+        steps=10,
+        windows_px=(64, 48, 32),
+        teachers=(weights(3),),
+        unlabelled=(tmp_path,),
+        unlabelled_share=0.5,
+        known_radius_share=float(told),
+    )
+    stage = build(config).stages[0]
+    found = stage.forward(stage.batch(0, 0, 1), Progress(stage.name, 4, stage.steps))
+    assert found["restored_0"].shape == (3, 3, 64, 64)
+
+
+def test_photos_without_truth_need_a_teacher(weights, crops, tmp_path):
+    with pytest.raises(ValueError, match="need teachers"):
+        Config(crops=(crops,), unlabelled=(tmp_path,))
+    with pytest.raises(ValueError, match=r"less than one window, got 0\.1 of 4"):
+        Config(
+            crops=(crops,),
+            unlabelled=(tmp_path,),
+            teachers=(tmp_path,),
+            unlabelled_share=0.1,
+            batch_size=4,
+        )

@@ -5,13 +5,15 @@ that no level eats the others' time, and each on what the network itself made of
 detached. The map comes first: it decides what the trunk may change, learns slowly, and alone costs
 a tenth. Then both learn side by side; if the map had no stage of its own, the trunk is told the
 true radius, jittered, until the map can be trusted. With teachers, the trunk also learns what
-trained networks restore, level by level in the same windows; see training/teaching.py.
+trained networks restore, level by level in the same windows; see training/teaching.py. They can
+teach on photos too, whose blur is real and whose truth nobody knows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ from defocusfix.networks.focusnet import FocusNet
 from defocusfix.networks.pyramid import image_pyramid, nothing_known
 from defocusfix.pairs.rendered import RenderedSet
 from defocusfix.training.losses import charbonnier, log_error, radius_error, spectral_l1
+from defocusfix.training.photo_data import PhotoSource
 from defocusfix.training.recipe import OptimiserConfig, Progress, Recipe, Stage, Tensors, Turn
 from defocusfix.training.rendered_data import RenderedChoice, rendered_source
 from defocusfix.training.rendered_validation import rendered_validation
@@ -33,7 +36,6 @@ from defocusfix.training.schedule import cosine
 from defocusfix.training.teaching import Teachers
 from defocusfix.training.weights import read_weights
 
-LEVELS = FocusNet.levels
 GRID = FocusNet.size_multiple  # on which windows start
 
 
@@ -57,10 +59,11 @@ class Config(RenderedChoice):
     """Crops per step of that stage."""
     steps: int = 6000
     """Steps of the stage in which map and restoration learn together; 0 leaves it out."""
-    windows_px: tuple[int, int] = (128, 96)
-    """Side of the window trained at full size and at half size, in pixels of that level."""
-    level_weights: tuple[float, float, float] = (1.0, 0.5, 0.25)
-    """Weight of the restoration losses at full, half and quarter size."""
+    windows_px: tuple[int, ...] = (128, 96, 64)
+    """Side of the window trained at full, half and quarter size, in pixels of that level; of the
+    smallest level that the network has, all is trained."""
+    level_weights: tuple[float, ...] = (1.0, 0.5, 0.25, 0.125)
+    """Weight of the restoration losses at full, half, quarter and eighth size."""
     spectral_weight: float = 0.05
     """Weight of the spectral loss beside the Charbonnier loss."""
     log_error_weight: float = 0.0
@@ -70,6 +73,10 @@ class Config(RenderedChoice):
     one that is named twice counts twice."""
     taught_share: float = 0.75
     """Share of the restoration losses that measures against the teachers, where there are any."""
+    unlabelled: tuple[Path, ...] = ()
+    """Folders of photos, out of focus as lenses make it, on which only the teachers are learned."""
+    unlabelled_share: float = 0.25
+    """Windows of them beside the rendered pairs of a step, as a share of these, where any are."""
     radius_weight: float = 0.1
     """Weight of the radius map's loss."""
     known_radius_share: float = 0.3
@@ -89,15 +96,17 @@ class Config(RenderedChoice):
         RenderedChoice.__post_init__(self)
         if not self.is_named:
             raise ValueError("crops is empty: name a rendered set, or photos to render from")
-        smallest = max(self.windows_px[0], 2 * self.windows_px[1])
-        if self.is_live and self.live_size_px < smallest:
-            raise ValueError(
-                f"live_size_px must hold the windows, {smallest} px, got {self.live_size_px}"
-            )
         if self.map_steps + self.steps < 1:
             raise ValueError("map_steps and steps are both 0: nothing would be trained")
         if not 0 < self.taught_share <= 1:
             raise ValueError(f"taught_share is above 0 and at most 1, got {self.taught_share}")
+        if self.unlabelled and not self.teachers:
+            raise ValueError("unlabelled photos need teachers: nothing else knows what they show")
+        if self.unlabelled and round(self.batch_size * self.unlabelled_share) < 1:
+            raise ValueError(
+                f"unlabelled_share of batch_size is less than one window, got "
+                f"{self.unlabelled_share} of {self.batch_size}"
+            )
         if any(side % GRID for side in self.windows_px):
             raise ValueError(f"windows_px must be multiples of {GRID}, got {self.windows_px}")
 
@@ -107,6 +116,8 @@ def build(config: Config) -> Recipe:
     network = build_network(config.network)
     if not isinstance(network, FocusNet):
         raise UsageError(f"the supervised recipe trains FocusNets, not {config.network!r}")
+    levels = network.levels
+    _check_sizes(config, levels)
     if config.start_from is not None:
         network.load_state_dict(read_weights(config.start_from)[0])
     teachers = Teachers(config.teachers) if config.teachers else None
@@ -116,8 +127,22 @@ def build(config: Config) -> Recipe:
         def batch(step: int, rank: int, world: int) -> Tensors:
             tensors = source.batch(step, size, rank, world)
             rng = np.random.default_rng((config.seed, step, 1))
-            windows = _windows(rng, tensors["blurred"], config.windows_px)
+            windows = _windows(rng, tensors["blurred"], config.windows_px[: levels - 1])
             return tensors | {"windows": torch.from_numpy(windows)}
+
+        return batch
+
+    def joint_batches() -> Callable[[int, int, int], Tensors]:
+        rendered = batches(config.batch_size)
+        if not config.unlabelled:
+            return rendered
+        photos = PhotoSource(config.unlabelled, config.seed, size=config.pair_px())
+        count = round(config.batch_size * config.unlabelled_share)
+
+        def batch(step: int, rank: int, world: int) -> Tensors:
+            return rendered(step, rank, world) | {
+                "unlabelled": photos.batch(step, count, rank, world)
+            }
 
         return batch
 
@@ -142,13 +167,13 @@ def build(config: Config) -> Recipe:
         f"{prefix}{name}_{level}": share * weight * level_weight
         for prefix, share in shares.items()
         for name, weight in losses.items()
-        for level, level_weight in enumerate(config.level_weights)
+        for level, level_weight in enumerate(config.level_weights[:levels])
     }
     weights["radius"] = config.radius_weight
     joint_stage = Stage(
         name="joint",
         steps=max(1, config.steps),
-        batch=batches(config.batch_size),
+        batch=joint_batches(),
         forward=_forward(network, config, teachers, restores=True),
         turns=(Turn(trains=("network",), weights=weights, terms=_terms),),
         learning_rate=rate,
@@ -177,42 +202,76 @@ def build(config: Config) -> Recipe:
     )
 
 
-def _windows(rng: np.random.Generator, blurred: Tensor, sides: tuple[int, int]) -> np.ndarray:
-    """(2, 2) top and left of the windows at full and half size, the first inside the second."""
-    full, half = sides
-    outer = rng.integers(0, (blurred.shape[-1] // 2 - half) // GRID + 1, 2) * GRID
-    room = (2 * half - full) // GRID
-    inner = 2 * outer + rng.integers(0, room + 1, 2) * GRID
-    return np.stack([inner, outer])
+def _check_sizes(config: Config, levels: int) -> None:
+    """Raise UsageError where the levels of a network do not go with windows, weights or pairs."""
+    if len(config.windows_px) < levels - 1 or len(config.level_weights) < levels:
+        raise UsageError(
+            f"{config.network!r} has {levels} levels: windows_px needs {levels - 1} sides and "
+            f"level_weights {levels} weights"
+        )
+    side, multiple = config.pair_px(), GRID * 2 ** (levels - 1)
+    if side % multiple:
+        raise UsageError(
+            f"pairs of {side} px do not suit the {levels} levels of {config.network!r}",
+            why=f"their sides must be multiples of {multiple} px",
+            fix="render them with such a --size",
+        )
+    sides = (*config.windows_px[: levels - 1], side // 2 ** (levels - 1))
+    for inner, outer in pairwise(sides):
+        if inner > 2 * outer:
+            raise UsageError(
+                f"windows_px: {inner} px do not fit into {2 * outer} px, what the next smaller "
+                "level shows of them"
+            )
+
+
+def _windows(rng: np.random.Generator, blurred: Tensor, sides: Sequence[int]) -> np.ndarray:
+    """(levels, 2) top and left of the windows, full size first, each inside the next one.
+
+    Those of the smallest level, which is trained whole, are 0.
+    """
+    corner, outer = np.zeros(2, np.int64), blurred.shape[-1] // 2 ** len(sides)
+    corners = [corner]
+    for side in reversed(sides):
+        corner = 2 * corner + rng.integers(0, (2 * outer - side) // GRID + 1, 2) * GRID
+        corners.insert(0, corner)
+        outer = side
+    return np.stack(corners)
 
 
 def _forward(
     network: FocusNet, config: Config, teachers: Teachers | None, *, restores: bool
 ) -> Callable[[Tensors, Progress], Tensors]:
     def forward(batch: Tensors, progress: Progress) -> Tensors:
-        images = image_pyramid(batch["blurred"], LEVELS)
-        targets = image_pyramid(batch["all_in_focus"], LEVELS)
-        radii = [r / 2**n for n, r in enumerate(image_pyramid(batch["radius_px"], LEVELS))]
-        (top_0, left_0), (top_1, left_1) = batch["windows"].tolist()
-        sides = (*config.windows_px, images[2].shape[-1])
-        corners = ((top_0, left_0), (top_1, left_1), (0, 0))
+        blurred = batch["blurred"]
+        paired = len(blurred)  # the first of a batch; of the others, only the teachers know more
+        if "unlabelled" in batch:
+            blurred = torch.cat([blurred, batch["unlabelled"]])
+        levels = network.levels
+        images = image_pyramid(blurred, levels)
+        targets = image_pyramid(batch["all_in_focus"], levels)
+        radii = [r / 2**n for n, r in enumerate(image_pyramid(batch["radius_px"], levels))]
+        corners = batch["windows"].tolist()
+        sides = (*config.windows_px[: levels - 1], images[-1].shape[-1])
         is_told = progress.fraction < config.known_radius_share
         outputs: Tensors = {}
         coarse: Tensor | None = None  # of the window last trained, (B, 4, side, side)
         taught: Tensor | None = None  # the same of the teacher
         if teachers is not None:
             question = teachers.question(np.random.default_rng((config.seed, progress.step, 2)))
-        for level in reversed(range(LEVELS)):
+        for level in reversed(range(levels)):
             (top, left), side = corners[level], sides[level]
             image = _cut(images[level], top, left, side)
             truth = _cut(radii[level], top // 2, left // 2, side // 2)
             below = _below(coarse, image, corners, level)
             radius = network.map(image, below[:, 3:])
-            outputs[f"radius_{level}"] = radius
+            outputs[f"radius_{level}"] = radius[:paired]
             outputs[f"radius_truth_{level}"] = truth
             restored = image  # where only the map learns, which never looks at it
             if restores:
-                known = _jittered(truth) if is_told else radius.detach()
+                known = radius.detach()
+                if is_told:
+                    known = torch.cat([_jittered(truth), known[paired:]])
                 restored = network.restore(image, below[:, :3], known)
                 outputs[f"restored_{level}"] = restored
                 outputs[f"target_{level}"] = _cut(targets[level], top, left, side)
@@ -229,20 +288,27 @@ def _forward(
 
 def _terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
     terms: Tensors = {}
-    for level in range(LEVELS):
+    for level in range(_levels(outputs)):
         restored = outputs[f"restored_{level}"]
         for prefix, aim in (("", f"target_{level}"), ("taught_", f"taught_{level}")):
             if aim in outputs:
-                terms[f"{prefix}pixel_{level}"] = charbonnier(restored, outputs[aim])
-                terms[f"{prefix}spectral_{level}"] = spectral_l1(restored, outputs[aim])
-                terms[f"{prefix}log_error_{level}"] = log_error(restored, outputs[aim])
+                known = restored[: len(outputs[aim])]
+                terms[f"{prefix}pixel_{level}"] = charbonnier(known, outputs[aim])
+                terms[f"{prefix}spectral_{level}"] = spectral_l1(known, outputs[aim])
+                terms[f"{prefix}log_error_{level}"] = log_error(known, outputs[aim])
     return terms | _radius_terms(outputs, batch, progress)
 
 
 def _radius_terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
-    levels = range(LEVELS)
-    losses = [radius_error(outputs[f"radius_{n}"], outputs[f"radius_truth_{n}"]) for n in levels]
+    losses = [
+        radius_error(outputs[f"radius_{n}"], outputs[f"radius_truth_{n}"])
+        for n in range(_levels(outputs))
+    ]
     return {"radius": torch.stack(losses).mean()}
+
+
+def _levels(outputs: Tensors) -> int:
+    return sum(name.startswith("radius_truth_") for name in outputs)
 
 
 def _jittered(radius: Tensor) -> Tensor:
@@ -256,7 +322,7 @@ def _jittered(radius: Tensor) -> Tensor:
 
 
 def _below(
-    coarse: Tensor | None, image: Tensor, corners: Sequence[tuple[int, int]], level: int
+    coarse: Tensor | None, image: Tensor, corners: Sequence[Sequence[int]], level: int
 ) -> Tensor:
     """What a window (B, 3, side, side) of `level` is told of the coarser one, if there is any."""
     if coarse is None:
