@@ -47,8 +47,8 @@ from defocusfix.training.weights import read_weights
 SHARD_SIZE = 250
 CROP_PX = 256
 LARGEST_RADIUS_PX = 10.0
-LEVELS = 4
-SIDE_MULTIPLE = 128  # of the network, at all its levels
+LEVELS = 3
+SIDE_MULTIPLE = 64  # of the network, at all its levels
 BATCH_SIZE = 12
 RADII, MAGNITUDE = scenes._radii, scenes._magnitude  # as they are, whatever takes their place
 

@@ -1,7 +1,7 @@
 """What the mean over mirrored and turned views, and over several weights, is worth on real photos.
 
     python benchmarks/views.py --brackets DIR WEIGHTS... [--views 8] [--strength 1 0.9]
-    python benchmarks/views.py --brackets DIR WEIGHTS --level-views 1 1 4 8
+    python benchmarks/views.py --brackets DIR WEIGHTS --level-views 1 4 8
     python benchmarks/views.py --brackets DIR WEIGHTS --views 1 --smooth 0.4
 
 WEIGHTS are FocusNets (.safetensors); one that is named twice counts twice. With `--views`, every

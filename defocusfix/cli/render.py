@@ -26,12 +26,7 @@ def render(
     count: Annotated[
         int, typer.Option(min=1, help="Number of crops, rounded up to a multiple of 250.")
     ] = 20_000,
-    size: Annotated[
-        int,
-        typer.Option(
-            min=64, help="Side of a crop, a multiple of 64; of 128 to train focusnet-s2 on it."
-        ),
-    ] = 256,
+    size: Annotated[int, typer.Option(min=64, help="Side of a crop, a multiple of 64.")] = 256,
     seed: Annotated[int, typer.Option(help="Another seed gives another set.")] = 0,
     processes: Annotated[
         int | None, typer.Option(min=1, help="Worker processes. [default: one per core]")

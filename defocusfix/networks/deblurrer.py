@@ -30,7 +30,6 @@ from defocusfix.networks.restormer import Restormer
 from defocusfix.networks.unet import UNet
 
 ESTIMATOR_HALO = 8
-LEVELS_OF_CROPS = 3  # at least, where a network has so many
 SMALL_UNET_WIDTHS = (8, 16, 32, 64, 128)  # an eighth of the paper's, for a processor
 
 
@@ -53,7 +52,7 @@ class Deblurrer(Protocol):
 
     @property
     def levels(self) -> int:
-        """Passes at halved sizes, of a photo; a crop whose sides do not allow all has fewer."""
+        """Passes at halved sizes; crops are multiples of `size_multiple * 2**(levels - 1)`."""
 
     @property
     def size_multiple(self) -> int:
@@ -174,7 +173,7 @@ class SeededFocusNet(nn.Module):
         """Restore `image`; see `Deblurrer.deblur`. The belief is that of the full size."""
         coarse: Tensor | None = None
         found: list[Tensor] = []
-        for view in reversed(image_pyramid(image, fitting_levels(self, image))):
+        for view in reversed(image_pyramid(image, self.levels)):
             seeds = self.estimator(view)  # (B, 35, h, w)
             below = nothing_known(view) if coarse is None else coarse
             restored, radius = self._restore(view, below, seed_factor * seeds)
@@ -215,9 +214,7 @@ class RadiusDeblurrer:
         self, image: Tensor, seed_factor: float = 1.0, *, views: Tensor | None = None
     ) -> Deblurred:
         """Restore `image`; see `Deblurrer.deblur`. There are no seeds for `seed_factor`."""
-        (restored, radius), *coarser = restore_levels(
-            self.network, image, fitting_levels(self, image)
-        )
+        (restored, radius), *coarser = restore_levels(self.network, image, self.levels)
         return Deblurred(restored, radius, tuple(image for image, _ in coarser))
 
 
@@ -268,22 +265,9 @@ def as_deblurrer(network: nn.Module) -> Deblurrer:
     return PlainDeblurrer(network)
 
 
-def photo_multiple(deblurrer: Deblurrer) -> int:
-    """What the sides of a photo must be a multiple of to go through all levels."""
-    return deblurrer.size_multiple * 2 ** (deblurrer.levels - 1)
-
-
 def crop_multiple(deblurrer: Deblurrer) -> int:
-    """What the sides of a crop must be a multiple of: levels share their weights, so some do."""
-    return deblurrer.size_multiple * 2 ** (min(deblurrer.levels, LEVELS_OF_CROPS) - 1)
-
-
-def fitting_levels(deblurrer: Deblurrer, image: Tensor) -> int:
-    """As many levels as the sides of `image` (B, C, H, W) allow, at most those of the network."""
-    multiple, levels = deblurrer.size_multiple, deblurrer.levels
-    while levels > 1 and any(side % (multiple * 2 ** (levels - 1)) for side in image.shape[-2:]):
-        levels -= 1
-    return levels
+    """What the sides of a whole photo must be a multiple of."""
+    return deblurrer.size_multiple * 2 ** (deblurrer.levels - 1)
 
 
 def seeded_unet() -> SeededDeblurrer:

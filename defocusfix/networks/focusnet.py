@@ -156,7 +156,7 @@ def focusnet_s2() -> FocusNet:
         middle=2,
         middle_hidden=48,
     )
-    return FocusNet(trunk, MAP_S, levels=4)
+    return FocusNet(trunk, MAP_S, levels=3)
 
 
 def _start_at_unit_gain(module: nn.Module) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from defocusfix.evaluation.pairs import ALIGNMENTS, PairCase, mean_score, pair_case, score_pair
-from defocusfix.networks.deblurrer import as_deblurrer, photo_multiple
+from defocusfix.networks.deblurrer import as_deblurrer, crop_multiple
 from defocusfix.registration.warp import FloatImage
 from defocusfix.training.dual_pixel_data import AnyPairSource, middle
 from defocusfix.training.recipe import Validation
@@ -52,7 +52,7 @@ def pair_validation(source: AnyPairSource) -> Callable[[nn.Module], Validation]:
             restored = deblurrer.deblur(as_batch(case.image), views=views).restored[0].clamp(0, 1)
             return restored.permute(1, 2, 0).cpu().numpy()
 
-        looked_at = cases(photo_multiple(deblurrer))
+        looked_at = cases(crop_multiple(deblurrer))
         outputs = [restore(case) for case in looked_at]
         found = [s for c, o in zip(looked_at, outputs, strict=True) for s in score_pair(c, o)]
         untouched = [s for case in looked_at for s in score_pair(case, case.image)]

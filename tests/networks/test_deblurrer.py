@@ -17,9 +17,6 @@ from defocusfix.networks.deblurrer import (
     SeededDeblurrer,
     SeededFocusNet,
     as_deblurrer,
-    crop_multiple,
-    fitting_levels,
-    photo_multiple,
     seeded_restormer,
     seeded_unet,
 )
@@ -196,25 +193,6 @@ def test_focusnet_believes_in_the_radius_of_its_map_and_learns_it_from_the_kerne
     truth = reblur.radius_px(reblur(restored, image)).detach()
     (belief - truth).abs().mean().backward()
     assert all(p.grad is not None for p in network.map.parameters())
-
-
-@pytest.mark.parametrize(("sides", "levels"), [((64, 128), 3), ((32, 64), 2), ((16, 48), 1)])
-@pytest.mark.parametrize("is_seeded", [True, False])
-def test_a_crop_goes_through_as_many_levels_as_its_sides_allow(sides, levels, is_seeded):
-    network = seeded("focusnet") if is_seeded else focusnet()
-    deblurrer, image = as_deblurrer(network), picture(*sides)
-    assert fitting_levels(deblurrer, image) == levels
-    found = deblurrer.deblur(image)
-    assert found.restored.shape == image.shape
-    assert len(found.coarser) == levels - 1
-
-
-@pytest.mark.parametrize(("levels", "crop", "photo"), [(2, 32, 32), (3, 64, 64), (4, 64, 128)])
-def test_crops_need_fewer_levels_than_photos(levels, crop, photo):
-    network = focusnet()
-    network.levels = levels
-    deblurrer = as_deblurrer(network)
-    assert (crop_multiple(deblurrer), photo_multiple(deblurrer)) == (crop, photo)
 
 
 def test_any_other_network_restores_and_believes_in_nothing():

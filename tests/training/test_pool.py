@@ -102,4 +102,4 @@ def test_a_recipe_uses_pairs_several_times():
     ]  # fmt: skip
     batch = resolve_config("supervised", {}, changes).build().stages[0].batch(0, 0, 1)
     assert batch["blurred"].shape == (2, 3, 128, 128)
-    assert batch["windows"].shape == (4, 2)
+    assert batch["windows"].shape == (3, 2)

@@ -23,12 +23,20 @@ def crops(tmp_path_factory):
     return folder
 
 
+def built(crops, **settings):
+    torch.manual_seed(0)
+    windows_px = (64, 48, 32)
+    return build(
+        Config(
+            crops=(crops,), validation=crops, batch_size=2, steps=10, windows_px=windows_px,
+            **settings,
+        )
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def recipe(crops):
-    torch.manual_seed(0)
-    return build(
-        Config(crops=(crops,), validation=crops, batch_size=2, steps=10, windows_px=(64, 48, 32))
-    )
+    return built(crops)
 
 
 def outputs(recipe, step):
@@ -36,10 +44,14 @@ def outputs(recipe, step):
     return stage.forward(stage.batch(0, 0, 1), Progress(stage.name, step, stage.steps))
 
 
-def test_every_level_is_trained_on_its_window(recipe):
+@pytest.mark.parametrize(
+    ("levels", "sides"), [(None, [64, 48, 32]), (2, [64, 64]), (4, [64, 48, 32, 16])]
+)
+def test_every_level_is_trained_on_its_window(crops, levels, sides):
+    recipe = built(crops, levels=levels)
+    assert recipe.spec.levels == len(sides)
     found = outputs(recipe, 0)
-    sides = [found[f"restored_{level}"].shape[-1] for level in range(4)]
-    assert sides == [64, 48, 32, 16]
+    assert sum(name.startswith("restored_") for name in found) == len(sides)
     for level, side in enumerate(sides):
         assert found[f"target_{level}"].shape[-1] == side
         assert found[f"radius_truth_{level}"].shape[-1] == side // 2
@@ -98,11 +110,13 @@ def test_settings_that_cannot_work_are_refused(crops):
         Config(crops=(crops,), photos=(crops,))
     with pytest.raises(ValueError, match="contradict each other"):
         Config(crops=(crops,), renders_live=True)
-    with pytest.raises(UsageError, match="has 4 levels: windows_px needs 3 sides"):
-        build(Config(crops=(crops,), windows_px=(64, 48)))
-    with pytest.raises(UsageError, match="pairs of 192 px do not suit the 4 levels"):
-        build(Config(renders_live=True, live_size_px=192, windows_px=(64, 48, 32)))
-    with pytest.raises(UsageError, match="64 px do not fit into 32 px"):
+    with pytest.raises(ValueError, match="at least 2"):
+        Config(crops=(crops,), levels=1)
+    with pytest.raises(UsageError, match="for 4 levels, windows_px needs 3 sides"):
+        build(Config(crops=(crops,), windows_px=(64, 48), levels=4))
+    with pytest.raises(UsageError, match="pairs of 192 px do not suit 4 levels"):
+        build(Config(renders_live=True, live_size_px=192, windows_px=(64, 48, 32), levels=4))
+    with pytest.raises(UsageError, match="96 px do not fit into 64 px"):
         build(Config(renders_live=True, live_size_px=128))
     with pytest.raises(ValueError, match="multiples of 16"):
         Config(crops=(crops,), windows_px=(100, 96, 64))

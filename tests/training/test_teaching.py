@@ -94,7 +94,7 @@ def test_a_network_learns_from_its_teachers_at_every_level(weights, crops):
     stage = build(Config(**settings, teachers=(weights(3),), taught_share=0.75)).stages[0]
     batch, progress = stage.batch(0, 0, 1), Progress(stage.name, 4, stage.steps)
     found, again = stage.forward(batch, progress), stage.forward(batch, progress)
-    for level, side in enumerate((64, 48, 32, 16)):
+    for level, side in enumerate((64, 48, 32)):
         assert found[f"taught_{level}"].shape == (2, 3, side, side)
         assert torch.equal(found[f"taught_{level}"], again[f"taught_{level}"])
         assert not found[f"taught_{level}"].requires_grad
@@ -124,7 +124,7 @@ def test_photos_without_truth_are_learnt_from_teachers_alone(weights, crops, tmp
     batch, progress = stage.batch(0, 0, 1), Progress(stage.name, 4, stage.steps)
     assert batch["unlabelled"].shape == (3, 3, 128, 128)
     found = stage.forward(batch, progress)
-    for level, side in enumerate((64, 48, 32, 16)):
+    for level, side in enumerate((64, 48, 32)):
         assert found[f"taught_{level}"].shape == (5, 3, side, side)
         assert found[f"target_{level}"].shape == (2, 3, side, side)
         assert found[f"radius_{level}"].shape == (2, 1, side // 2, side // 2)

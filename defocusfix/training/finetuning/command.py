@@ -14,7 +14,7 @@ from defocusfix.errors import OutputError, TrainingError, UsageError
 from defocusfix.evaluation.report import as_csv, as_table
 from defocusfix.network_spec import NetworkSpec
 from defocusfix.networks.build import build_network
-from defocusfix.networks.deblurrer import as_deblurrer, photo_multiple
+from defocusfix.networks.deblurrer import as_deblurrer, crop_multiple
 from defocusfix.pairs.check import check_pairs
 from defocusfix.pairs.crops import PairCrops, PairSettings
 from defocusfix.pairs.find import Pairing, find_pairs
@@ -233,7 +233,7 @@ def _held_out(run: _Run, pairing: Pairing, megapixels: float) -> HeldOut:
     return held_out_pairs(
         PairCrops(files, laid, run.config.recipe.seed),
         run.data.scenes,
-        multiple=photo_multiple(deblurrer),
+        multiple=crop_multiple(deblurrer),
         megapixels=megapixels,
     )
 

@@ -15,7 +15,7 @@ from defocusfix.pairs.find import PairFiles
 from defocusfix.pairs.report import DataReport, PairReport
 from defocusfix.pairs.split import split_by_scene
 
-CROP_MULTIPLE = 64  # sides that a FocusNet takes at three of its levels
+CROP_MULTIPLE = 64  # sides that a network of three levels and a size multiple of 16 takes
 SHARE_THAT_FITS = 0.9  # of the pairs that a crop must fit into; smaller photos are left out
 FEW_TO_LEARN_FROM = 20
 ENOUGH_JUDGES = 8  # held-out scenes

@@ -25,7 +25,7 @@ from torch import nn
 
 from defocusfix.errors import UsageError
 from defocusfix.networks.build import BUILDERS
-from defocusfix.networks.deblurrer import Deblurrer, as_deblurrer, photo_multiple
+from defocusfix.networks.deblurrer import Deblurrer, as_deblurrer, crop_multiple
 from defocusfix.networks.described import described
 from defocusfix.pairs.crops import PairSettings
 from defocusfix.pairs.find import PairFiles
@@ -277,7 +277,7 @@ def _require_sizes(config: Config, deblurrer: Deblurrer) -> None:
     """Raise UsageError where the network restores at fewer sizes than have a weight."""
     if len(config.scale_weights) < 2:
         return
-    side = photo_multiple(deblurrer)
+    side = crop_multiple(deblurrer)
     with torch.no_grad():
         black, views = torch.zeros(1, 3, side, side), torch.zeros(1, 6, side, side)
         sizes = 1 + len(deblurrer.deblur(black, views=views).coarser)

@@ -59,9 +59,11 @@ class Config(RenderedChoice):
     """Crops per step of that stage."""
     steps: int = 6000
     """Steps of the stage in which map and restoration learn together; 0 leaves it out."""
+    levels: int | None = None
+    """Levels that it learns to work on; None for those of the network as it is built."""
     windows_px: tuple[int, ...] = (128, 96, 64)
     """Side of the window trained at full, half and quarter size, in pixels of that level; of the
-    smallest level that the network has, all is trained."""
+    smallest level that there is, all is trained."""
     level_weights: tuple[float, ...] = (1.0, 0.5, 0.25, 0.125)
     """Weight of the restoration losses at full, half, quarter and eighth size."""
     spectral_weight: float = 0.05
@@ -96,6 +98,8 @@ class Config(RenderedChoice):
         RenderedChoice.__post_init__(self)
         if not self.is_named:
             raise ValueError("crops is empty: name a rendered set, or photos to render from")
+        if self.levels is not None and self.levels < 2:
+            raise ValueError(f"levels is at least 2, got {self.levels}")
         if self.map_steps + self.steps < 1:
             raise ValueError("map_steps and steps are both 0: nothing would be trained")
         if not 0 < self.taught_share <= 1:
@@ -116,6 +120,8 @@ def build(config: Config) -> Recipe:
     network = build_network(config.network)
     if not isinstance(network, FocusNet):
         raise UsageError(f"the supervised recipe trains FocusNets, not {config.network!r}")
+    if config.levels is not None:
+        network.levels = config.levels
     levels = network.levels
     _check_sizes(config, levels)
     if config.start_from is not None:
@@ -206,13 +212,13 @@ def _check_sizes(config: Config, levels: int) -> None:
     """Raise UsageError where the levels of a network do not go with windows, weights or pairs."""
     if len(config.windows_px) < levels - 1 or len(config.level_weights) < levels:
         raise UsageError(
-            f"{config.network!r} has {levels} levels: windows_px needs {levels - 1} sides and "
-            f"level_weights {levels} weights"
+            f"for {levels} levels, windows_px needs {levels - 1} sides and level_weights {levels} "
+            "weights"
         )
     side, multiple = config.pair_px(), GRID * 2 ** (levels - 1)
     if side % multiple:
         raise UsageError(
-            f"pairs of {side} px do not suit the {levels} levels of {config.network!r}",
+            f"pairs of {side} px do not suit {levels} levels",
             why=f"their sides must be multiples of {multiple} px",
             fix="render them with such a --size",
         )
