@@ -54,7 +54,10 @@ class PhotoLibrary:
         return best
 
     def window(self, rng: np.random.Generator, side: int) -> np.ndarray:
-        """Any crop (side, side, 3) uint8 RGB, scaled down by a random factor up to 2."""
+        """Any crop (side, side, 3) uint8 RGB, scaled down by a random factor up to 2.
+
+        Photos that are smaller than the crop are enlarged, which softens them.
+        """
         photo = self._photo(int(rng.integers(len(self.files))))
         shrink = min(float(rng.uniform(1.0, 2.0)), min(photo.shape[:2]) / side)
         size = max(1, round(side * shrink))

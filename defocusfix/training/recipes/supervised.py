@@ -76,7 +76,8 @@ class Config(RenderedChoice):
     taught_share: float = 0.75
     """Share of the restoration losses that measures against the teachers, where there are any."""
     unlabelled: tuple[Path, ...] = ()
-    """Folders of photos, out of focus as lenses make it, on which only the teachers are learned."""
+    """Folders of photos, out of focus as lenses make it, on which only the teachers are learned;
+    best as large as the pairs or larger, since smaller ones are enlarged."""
     unlabelled_share: float = 0.25
     """Windows of them beside the rendered pairs of a step, as a share of these, where any are."""
     radius_weight: float = 0.1
@@ -138,8 +139,9 @@ def build(config: Config) -> Recipe:
 
         return batch
 
-    def joint_batches() -> Callable[[int, int, int], Tensors]:
-        rendered = batches(config.batch_size)
+    def with_photos(
+        rendered: Callable[[int, int, int], Tensors],
+    ) -> Callable[[int, int, int], Tensors]:
         if not config.unlabelled:
             return rendered
         photos = PhotoSource(config.unlabelled, config.seed, size=config.pair_px())
@@ -179,7 +181,7 @@ def build(config: Config) -> Recipe:
     joint_stage = Stage(
         name="joint",
         steps=max(1, config.steps),
-        batch=joint_batches(),
+        batch=with_photos(batches(config.batch_size)),
         forward=_forward(network, config, teachers, restores=True),
         turns=(Turn(trains=("network",), weights=weights, terms=_terms),),
         learning_rate=rate,
