@@ -59,6 +59,8 @@ class CatalogueEntry:
     sha256: str
     file: str
     """Name of the file, without folders."""
+    beside: tuple[tuple[str, str], ...] = ()
+    """Of a bundled file, other forms of the same weights beside it: name and SHA-256 of each."""
     format: Format
     licence: Licence
     training_data: str
@@ -170,6 +172,7 @@ def _entry(name: str, table: Mapping[str, Any], licences: Mapping[str, Licence])
             licence=licences[facts.pop("licence")],
             value_range=cast(tuple[float, float], tuple(facts.pop("value_range", (0.0, 1.0)))),
             outputs=tuple(facts.pop("outputs", ("restored",))),
+            beside=tuple(facts.pop("beside", {}).items()),
             figures=tuple((figure, source) for figure, source in facts.pop("figures", ())),
             notes=facts.pop("notes", "").strip(),
             **facts,
@@ -186,7 +189,8 @@ def _entry(name: str, table: Mapping[str, Any], licences: Mapping[str, Licence])
 def _check(entry: CatalogueEntry) -> None:
     if not NAME.fullmatch(entry.id):
         raise _flaw(entry.id, "an id is made of small letters, digits and dashes")
-    if not SHA256.fullmatch(entry.sha256):
+    sums = (entry.sha256, *(sha256 for _, sha256 in entry.beside))
+    if not all(map(SHA256.fullmatch, sums)):
         raise _flaw(entry.id, "sha256 must be 64 hexadecimal digits in small letters")
     if entry.size_bytes < 1:
         raise _flaw(entry.id, "the size must be at least 1 byte")
@@ -194,8 +198,11 @@ def _check(entry: CatalogueEntry) -> None:
         raise _flaw(entry.id, f"format must be one of {get_args(Format)}")
     if not entry.sources:
         raise _flaw(entry.id, "it has no source")
-    if Path(entry.file).name != entry.file or entry.file.startswith("."):
-        raise _flaw(entry.id, f"{entry.file!r} is no plain name of a file")
+    for file in (entry.file, *(name for name, _ in entry.beside)):
+        if Path(file).name != file or file.startswith("."):
+            raise _flaw(entry.id, f"{file!r} is no plain name of a file")
+    if entry.beside and not entry.is_bundled:
+        raise _flaw(entry.id, "only a bundled file has others beside it")
 
 
 def _source(table: Mapping[str, str], file: str) -> Source:

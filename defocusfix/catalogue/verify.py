@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from defocusfix.catalogue.entries import CatalogueEntry
@@ -41,6 +41,19 @@ def flaw_of(entry: CatalogueEntry, path: Path, report: Report | None = None) -> 
         return ""
     told = f", {size:,} bytes, as many as expected" if entry.size_is_exact else ""
     return f"sha256 is {found} instead of {entry.sha256}{told}"
+
+
+def flaws_beside(entry: CatalogueEntry, path: Path) -> Iterator[ModelError]:
+    """What is wrong with the other forms of bundled weights, whose main file is `path`.
+
+    Raises OSError if one cannot be read.
+    """
+    for name, sha256 in entry.beside:
+        other = path.with_name(name)
+        if not other.is_file():
+            yield wrong_file(entry, other, "it is missing")
+        elif (found := sha256_of(other)) != sha256:
+            yield wrong_file(entry, other, f"sha256 is {found} instead of {sha256}")
 
 
 def wrong_file(entry: CatalogueEntry, path: Path, flaw: str) -> ModelError:

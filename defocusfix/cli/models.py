@@ -208,7 +208,7 @@ def _flaw(entry: CatalogueEntry, store: Store) -> ModelError | None:
 
     None if nothing is.
     """
-    from defocusfix.catalogue.verify import flaw_of, wrong_file
+    from defocusfix.catalogue.verify import flaw_of, flaws_beside, wrong_file
     from defocusfix.engines.facts import check_unchanged, read_facts
 
     file, made = store.file(entry), store.runnable_file(entry)
@@ -216,6 +216,8 @@ def _flaw(entry: CatalogueEntry, store: Store) -> ModelError | None:
         if not entry.is_bundled:
             store.set_aside(entry, file)
         return wrong_file(entry, file, flaw)
+    if beside := next(flaws_beside(entry, file), None):
+        return beside
     if made == file or not made.is_file():
         return None
     try:

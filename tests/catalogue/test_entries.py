@@ -45,6 +45,16 @@ def test_a_bundled_file_is_the_one_of_the_catalogue(entry):
 
 
 @pytest.mark.parametrize("entry", BUNDLED, ids=by_id)
+def test_what_lies_beside_a_bundled_file_is_in_the_catalogue_too(entry):
+    (source,) = entry.sources
+    folder = (bundled_models_folder() / source.path).parent
+    others = sorted(f for f in folder.iterdir() if f.suffix in (".onnx", ".safetensors"))
+    right = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in others}
+    del right[entry.file]
+    assert dict(entry.beside) == right, f"in models/{CATALOGUE_FILE}, {entry.id}: {right}"
+
+
+@pytest.mark.parametrize("entry", BUNDLED, ids=by_id)
 def test_the_catalogue_says_of_a_bundled_network_what_its_file_says(entry):
     inside, told = read_spec(bundled_models_folder() / entry.sources[0].path), entry.spec()
     for fact in ("name", "architecture", "licence", "value_range", "size_multiple", "halo"):
@@ -127,6 +137,8 @@ def test_a_catalogue_is_read():
         ('file = "net.onnx"', 'file = "../net.onnx"', "no plain name"),
         ("abab", "ABAB", "sha256"),
         ("size = 3", "size = 0", "size"),
+        ('licence = "mit"', f'licence = "mit"\nbeside."a.onnx" = "{"ab" * 32}"', "only a bundled"),
+        ('licence = "mit"', 'licence = "mit"\nbeside."a.onnx" = "ab"', "sha256"),
         ('revision = "main"', 'revision = "main", type = "bucket"', "type"),
         ('task = "defocus"', 'task = "defocus"\nsize_multiple = 0', "size_multiple"),
         ('task = "defocus"', 'task = "defocus"\ncolour = "red"', "colour"),
