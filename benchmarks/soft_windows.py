@@ -2,7 +2,7 @@
 
     python benchmarks/soft_windows.py PHOTOS... -o FOLDER [--side 512] [--model MODEL]
 
-What `recipe.unlabelled` is for. Each photo is taken at full size and scaled down twice, and of each
+For `defocusfix teach`. Each photo is taken at full size and scaled down twice, and of each
 size up to eight windows are cut, those first that show most texture out of focus. Sharp photos give
 none. The photos are only read; their licences hold for the windows too.
 """

@@ -29,12 +29,12 @@ from defocusfix.evaluation.protocols import FloatImage
 from defocusfix.networks.build import build_network
 from defocusfix.networks.focusnet import FocusNet
 from defocusfix.networks.pyramid import image_pyramid, nothing_known
-from defocusfix.training.teaching import Question
+from defocusfix.training.teaching import View
 from defocusfix.training.weights import read_weights
 
 # Upright and mirrored both ways are the first four, as `restore --best` has them.
-VIEWS = [Question(0, t, m) for t, m in ((0, False), (0, True), (2, True), (2, False),
-                                        (1, False), (1, True), (3, False), (3, True))]  # fmt: skip
+VIEWS = [View(t, m) for t, m in ((0, False), (0, True), (2, True), (2, False),
+                                 (1, False), (1, True), (3, False), (3, True))]  # fmt: skip
 
 
 def network_of(file: Path) -> FocusNet:
@@ -45,7 +45,7 @@ def network_of(file: Path) -> FocusNet:
     return network.eval()
 
 
-def mean(views: Sequence[Question], ask: Callable[[Question], Tensor]) -> Tensor:
+def mean(views: Sequence[View], ask: Callable[[View], Tensor]) -> Tensor:
     return torch.stack([view.answered(ask(view).float()) for view in views]).mean(dim=0)
 
 
@@ -58,16 +58,16 @@ def restored(
     for view, count in reversed(list(zip(pyramid, level_views, strict=True))):
         below = nothing_known(view) if coarse is None else coarse
 
-        def radius_of(question: Question, view: Tensor = view, below: Tensor = below) -> Tensor:
-            return network.map(question.shown(view), question.shown(below[:, 3:]))
+        def radius_of(asked: View, view: Tensor = view, below: Tensor = below) -> Tensor:
+            return network.map(asked.shown(view), asked.shown(below[:, 3:]))
 
         radius = mean(VIEWS[: max(map_views, count)], radius_of)
 
         def image_of(
-            question: Question, view: Tensor = view, below: Tensor = below, radius: Tensor = radius
+            asked: View, view: Tensor = view, below: Tensor = below, radius: Tensor = radius
         ) -> Tensor:
-            own = radius if map_views > 1 else question.answered(radius_of(question))
-            shown = (question.shown(part) for part in (view, below[:, :3], own))
+            own = radius if map_views > 1 else asked.answered(radius_of(asked))
+            shown = (asked.shown(part) for part in (view, below[:, :3], own))
             return network.restore(*shown)
 
         wide = F.interpolate(radius, scale_factor=2.0, mode="bilinear")

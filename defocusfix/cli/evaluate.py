@@ -243,6 +243,7 @@ def _on_rendered(
     from defocusfix.pairs.rendered import RenderedSet
 
     pairs = RenderedSet(folder)
+    pairs.require_truth()
     count = min(len(pairs), first or len(pairs))
     scores = _scores(
         methods, count, lambda restore: score_rendered(restore, (pairs[k] for k in range(count)))

@@ -89,6 +89,11 @@ COMMANDS = {
         TRAIN,
         "Render defocused pairs with exact radius maps from sharp photos.",
     ),
+    "teach": Entry(
+        "defocusfix.cli.teach:teach",
+        TRAIN,
+        "Restore pictures by trained networks, for another network to learn from.",
+    ),
     "evaluate": Entry(
         "defocusfix.cli.evaluate:evaluate",
         TRAIN,

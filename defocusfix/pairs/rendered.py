@@ -7,7 +7,8 @@ Folder: `set.json` with the facts of the set, and shards `shard-00000/` of three
                                     positive behind the plane of focus
 
 A shard is written under a temporary name and renamed, so several processes may fill one set
-and an interrupted run leaves only whole shards.
+and an interrupted run leaves only whole shards. Sets whose all-in-focus crops are only what
+trained networks restored (`training/taught_set.py`) say so in their facts, under "teachers".
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from defocusfix.errors import InputError
+from defocusfix.errors import InputError, OutputError
 
+TEACHERS = "teachers"  # among the facts of a set whose truth networks restored
 _ARRAYS = ("blurred", "all_in_focus", "radius")
 
 
@@ -31,13 +33,13 @@ class RenderedSet:
     def __init__(self, folder: Path) -> None:
         """Open `folder`. Raises InputError if it holds no facts or no whole shard."""
         self.folder = folder
-        if not (folder / "set.json").is_file():
+        if not is_rendered_set(folder):
             raise InputError(
                 f"{folder} is not a set of rendered pairs",
                 why="it has no set.json",
                 fix="make one with: defocusfix render --photos DIR -o SET",
             )
-        self.facts: dict[str, Any] = json.loads((folder / "set.json").read_text("utf-8"))
+        self.facts = _read_facts(folder)
         shards = sorted(path for path in folder.glob("shard-*") if path.suffix != ".part")
         self._shards = [
             tuple(np.load(shard / f"{name}.npy", mmap_mode="r") for name in _ARRAYS)
@@ -50,6 +52,20 @@ class RenderedSet:
     def __len__(self) -> int:
         return int(self._stops[-1])
 
+    @property
+    def is_taught(self) -> bool:
+        """Whether the all-in-focus crops are only what networks restored."""
+        return TEACHERS in self.facts
+
+    def require_truth(self) -> None:
+        """Raise InputError if the all-in-focus crops are only what networks restored."""
+        if self.is_taught:
+            raise InputError(
+                f"{self.folder} tells nothing of how good a restoration is",
+                why="its sharp pictures are what networks restored (`defocusfix teach`)",
+                fix="a set made by `defocusfix render`, best from photos that were not learnt from",
+            )
+
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Pair `index`: blurred, all_in_focus (H, W, 3) uint8; radius (H/2, W/2) float16."""
         if not 0 <= index < len(self):
@@ -60,14 +76,32 @@ class RenderedSet:
         return blurred, all_in_focus, radius
 
 
+def is_rendered_set(folder: Path) -> bool:
+    """Whether `folder` holds a set, finished or not."""
+    return (folder / "set.json").is_file()
+
+
 def shard_folder(folder: Path, number: int) -> Path:
     """Where shard `number` of the set in `folder` lies."""
     return folder / f"shard-{number:05d}"
 
 
 def write_facts(folder: Path, facts: dict[str, Any]) -> None:
-    """Write `set.json`; the folder is made if it is missing."""
+    """Write `set.json`; the folder is made if it is missing.
+
+    Raises OutputError if it holds a set of other facts; only the count may grow or shrink.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if is_rendered_set(folder):
+        there = _read_facts(folder)
+        names = (there.keys() | facts.keys()) - {"count"}
+        differ = {name for name in names if there.get(name) != facts.get(name)}
+        if differ:
+            raise OutputError(
+                f"{folder} holds another set already",
+                why="it differs in " + ", ".join(sorted(differ)),
+                fix="another folder, or the settings with which the set was begun",
+            )
     temporary = folder / f"set.json.{os.getpid()}.part"
     temporary.write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
     temporary.replace(folder / "set.json")
@@ -86,3 +120,8 @@ def write_shard(
         temporary.rename(final)
     except OSError:  # another process finished the same shard first; theirs is as good
         shutil.rmtree(temporary)
+
+
+def _read_facts(folder: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((folder / "set.json").read_text("utf-8"))
+    return facts

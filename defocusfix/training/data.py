@@ -61,7 +61,13 @@ class CropSource:
         self._crop = crop
         if not self._sets or len(self) == 0:
             raise TrainingError("there are no rendered crops to train on")
-        height, width = self._sets[0][0][0].shape[:2]
+        sizes = {rendered[0][0].shape[:2] for rendered in self._sets}
+        height, width = np.min(list(sizes), axis=0)
+        if crop is None and len(sizes) > 1:
+            told = ", ".join(f"{width} x {height} px" for height, width in sorted(sizes))
+            raise TrainingError(
+                "crops of several sizes cannot be learnt from side by side", why=f"there are {told}"
+            )
         if crop is not None and (crop % 2 or crop > min(height, width)):
             raise TrainingError(
                 f"crops of {crop} px cannot be cut from rendered ones of {width} x {height} px",
@@ -76,8 +82,8 @@ class CropSource:
     def sample(self, k: int) -> tuple[Picture, Picture, RadiusMap]:
         """Sample `k`: blurred, all_in_focus (H, W, 3) RGB; signed radius (H/2, W/2) in px."""
         rng = np.random.default_rng((self._seed, k))
-        epoch, position = divmod(k, len(self))
-        blurred, all_in_focus, radius = self._stored(int(self._order(epoch)[position]))
+        number, index = self._place(k)
+        blurred, all_in_focus, radius = self._sets[number][index]
         if self._crop is not None:
             top, left = (2 * int(rng.integers((side - self._crop) // 2 + 1))
                          for side in blurred.shape[:2])  # fmt: skip
@@ -88,29 +94,34 @@ class CropSource:
         return (
             variation.of_picture(blurred),
             variation.of_picture(all_in_focus),
-            variation.of_map(radius),
+            variation.of_map(radius.astype(np.float32)),
         )
 
     def batch(self, step: int, batch_size: int, rank: int = 0, world: int = 1) -> Tensors:
         """Slice `rank` of `world` of the joint batch of a step, B = batch_size / world samples.
 
-        Returns "blurred" and "all_in_focus" (B, 3, H, W) float32 in [0, 1], channels last, and
-        "radius_px" (B, 1, H/2, W/2) float32, absolute blur radius in px of the crop.
+        Returns "blurred" and "all_in_focus" (B, 3, H, W) float32 in [0, 1], channels last;
+        "radius_px" (B, 1, H/2, W/2) float32, absolute blur radius in px of the crop; "is_taught"
+        (B,) bool, where all_in_focus is only what networks restored.
         Raises ValueError if the processes cannot share the batch evenly.
         """
-        samples = [self.sample(k) for k in sample_numbers(step, batch_size, rank, world)]
+        numbers = sample_numbers(step, batch_size, rank, world)
+        samples = [self.sample(k) for k in numbers]
+        taught = [self._sets[self._place(k)[0]].is_taught for k in numbers]
         blurred, all_in_focus, radius = map(stacked, zip(*samples, strict=True))
         return {
             "blurred": as_batch(blurred),
             "all_in_focus": as_batch(all_in_focus),
             "radius_px": torch.from_numpy(radius).abs_().unsqueeze(1),
+            "is_taught": torch.tensor(taught),
         }
 
-    def _stored(self, index: int) -> tuple[Picture, Picture, RadiusMap]:
+    def _place(self, k: int) -> tuple[int, int]:
+        """Which set sample `k` is of, and which crop of it."""
+        epoch, position = divmod(k, len(self))
+        index = int(self._order(epoch)[position])
         number = int(np.searchsorted(self._stops, index, side="right"))
-        first = int(self._stops[number - 1]) if number else 0
-        blurred, all_in_focus, radius = self._sets[number][index - first]
-        return blurred, all_in_focus, radius.astype(np.float32)
+        return number, index - (int(self._stops[number - 1]) if number else 0)
 
     def _shuffled(self, epoch: int) -> NDArray[np.int64]:
         # Three numbers seed the order and two a sample, so the two streams never meet.

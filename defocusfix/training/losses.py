@@ -39,17 +39,24 @@ def spectral_l1(prediction: Tensor, target: Tensor) -> Tensor:
     return torch.fft.rfft2(difference, norm="ortho").abs().mean()
 
 
-def log_error(prediction: Tensor, target: Tensor) -> Tensor:
+def log_error(prediction: Tensor, target: Tensor, target_error: Tensor | float = 0.0) -> Tensor:
     """Mean over the batch of the logarithm of each picture's mean square error.
 
-    prediction, target: (B, C, H, W) in [0, 1]. It is the PSNR but for a factor, so that a slightly
-    blurred picture counts as much as one that is blurred beyond repair. Errors under
-    LOG_ERROR_FLOOR, 50 dB, pull no more.
+    prediction, target: (B, C, H, W) in [0, 1]. target_error: mean square error that each target
+    (B,) has itself; of what is not expected to correlate with it, errors add up. It is the PSNR but
+    for a factor, so that a slightly blurred picture counts as much as one that is blurred beyond
+    repair. Errors under LOG_ERROR_FLOOR, 50 dB, pull no more.
     Source: the PSNR loss of Chen et al., HINet (2021), per picture and with a floor.
     """
     _refuse_broadcasting(prediction, target)
-    errors = (prediction.float() - target.float()).square().mean(dim=(1, 2, 3))
+    errors = mean_square(prediction, target) + target_error
     return torch.log(errors + LOG_ERROR_FLOOR).mean()
+
+
+def mean_square(values: Tensor, others: Tensor) -> Tensor:
+    """Mean square difference (B,) of each of two batches of pictures (B, C, H, W)."""
+    _refuse_broadcasting(values, others)
+    return (values.float() - others.float()).square().mean(dim=(1, 2, 3))
 
 
 def radius_error(radius_px: Tensor, truth_px: Tensor) -> Tensor:

@@ -72,7 +72,11 @@ def photo_validation(
 
 
 def rendered_map_validation(rendered: RenderedSet) -> Callable[[nn.Module], Validation]:
-    """A look at rendered pairs; the score is the map's error where there is texture."""
+    """A look at rendered pairs; the score is the map's error where there is texture.
+
+    Raises InputError where the truth of a set is only what networks restored.
+    """
+    rendered.require_truth()
     pairs = [rendered[k] for k in range(min(LARGEST_PAIRS, len(rendered)))]
     looked_at = [
         {"blurred": _as_float(blurred), "all_in_focus": _as_float(sharp)}

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from defocusfix.rendering.camera import SUBSAMPLINGS
 from defocusfix.rendering.exposure import through_jpeg
 from defocusfix.rendering.photos import PhotoLibrary
-from defocusfix.training.data import Picture, Variation, as_batch, sample_numbers, stacked
+from defocusfix.training.data import Picture, Variation
 
 JPEG_SHARE = 0.5  # of the windows, compressed once more, as photos on the web are
 JPEG_QUALITIES = (60, 95)
@@ -41,12 +40,3 @@ class PhotoSource:
             return picture
         quality = int(rng.integers(*JPEG_QUALITIES, endpoint=True))
         return through_jpeg(picture, quality, SUBSAMPLINGS[int(rng.integers(len(SUBSAMPLINGS)))])
-
-    def batch(self, step: int, batch_size: int, rank: int = 0, world: int = 1) -> Tensor:
-        """Slice `rank` of `world` of the joint batch of a step, B = batch_size / world windows.
-
-        Returns (B, 3, size, size) float32 in [0, 1], channels last. Raises InputError if a photo
-        cannot be read, ValueError if the processes cannot share the batch evenly.
-        """
-        numbers = sample_numbers(step, batch_size, rank, world)
-        return as_batch(stacked([self.sample(k) for k in numbers]))

@@ -21,7 +21,9 @@ def rendered_validation(rendered: RenderedSet) -> Callable[[nn.Module], Validati
     """The scores of `defocusfix evaluate --rendered` on the first pairs, and some to look at.
 
     The network's score is its mean gain over the bands of the blur radius.
+    Raises InputError where the truth of a set is only what networks restored.
     """
+    rendered.require_truth()
     pairs = [rendered[k] for k in range(min(LARGEST_PAIRS, len(rendered)))]
 
     def validate(network: nn.Module) -> Validation:

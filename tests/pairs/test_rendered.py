@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from defocusfix.errors import InputError
+from defocusfix.errors import InputError, OutputError
 from defocusfix.pairs.rendered import RenderedSet, shard_folder, write_facts, write_shard
 
 
@@ -53,3 +53,20 @@ def test_folders_without_facts_or_shards_are_refused(tmp_path):
     write_facts(tmp_path, {})
     with pytest.raises(InputError, match="no rendered pairs"):
         RenderedSet(tmp_path)
+
+
+def test_a_set_is_not_gone_on_with_in_another_way(rendered):
+    write_facts(rendered, {"size": 8, "count": 5})
+    write_facts(rendered, {"size": 8, "count": 9})
+    with pytest.raises(OutputError, match="it differs in seed, size"):
+        write_facts(rendered, {"size": 16, "count": 9, "seed": 1})
+    assert RenderedSet(rendered).facts == {"size": 8, "count": 9}
+
+
+def test_what_networks_restored_is_no_truth(rendered, tmp_path):
+    RenderedSet(rendered).require_truth()
+    taught = tmp_path / "taught"
+    write_facts(taught, {"teachers": ["a"]})
+    write_shard(taught, 0, *arrays(1, 10))
+    with pytest.raises(InputError, match="what networks restored"):
+        RenderedSet(taught).require_truth()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from defocusfix.rendering.produce import RenderSettings, render_set
 from defocusfix.training.recipes import learnable_kernel
 from defocusfix.training.recipes.reblur_guided_config import Config
 from tests.training.blur_maps import write_half_blurred
@@ -33,6 +34,15 @@ def config(pairs) -> Config:
 def half_blurred_crops(tmp_path_factory) -> Path:
     """A set of four rendered pairs, out of focus on their left."""
     return write_half_blurred(tmp_path_factory.mktemp("crops"), 4)
+
+
+@pytest.fixture(scope="module")
+def rendered_crops(tmp_path_factory) -> Path:
+    """A set of four pairs of 64 px, rendered from random textures."""
+    folder = tmp_path_factory.mktemp("rendered")
+    settings = RenderSettings((), size=64, count=4, seed=0, shard_size=4)
+    list(render_set(settings, folder, processes=1))
+    return folder
 
 
 @pytest.fixture

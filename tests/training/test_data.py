@@ -11,10 +11,10 @@ from defocusfix.training.data import CropSource
 SIDE = 16
 
 
-def rendered(folder, first: int, count: int) -> RenderedSet:
+def rendered(folder, first: int, count: int, side: int = SIDE, **facts) -> RenderedSet:
     """Crops whose pixels tell who they are: red the number, green the row, blue the column."""
-    write_facts(folder, {})
-    rows, columns = np.mgrid[:SIDE, :SIDE]
+    write_facts(folder, facts)
+    rows, columns = np.mgrid[:side, :side]
     numbers = np.arange(first, first + count)[:, None, None] + 0 * rows
     blurred = np.stack(np.broadcast_arrays(3 * numbers, 2 * rows, 2 * columns), axis=-1)
     radius = 10 * numbers[:, ::2, ::2] + rows[::2, ::2]
@@ -90,6 +90,7 @@ def test_a_batch_has_its_shapes_ranges_and_layout(source):
     assert batch["blurred"].is_contiguous(memory_format=torch.channels_last)
     assert 0 <= batch["blurred"].min() <= batch["blurred"].max() <= 1
     assert batch["radius_px"].min() >= 0
+    assert not batch.pop("is_taught").any()
     assert {tensor.dtype for tensor in batch.values()} == {torch.float32}
 
 
@@ -112,3 +113,20 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path, source):
         CropSource([rendered(tmp_path / "c", 0, 1)], seed=0, crop=7)
     with pytest.raises(ValueError, match="3 processes cannot share a batch of 4"):
         source.batch(0, 4, 0, 3)
+
+
+def test_crops_of_several_sizes_are_refused_unless_parts_are_cut_out(tmp_path):
+    sets = [rendered(tmp_path / "a", 1, 4), rendered(tmp_path / "b", 5, 3, side=32)]
+    with pytest.raises(TrainingError, match="16 x 16 px, 32 x 32 px"):
+        CropSource(sets, seed=0)
+    assert CropSource(sets, seed=0, crop=16).batch(0, 7)["blurred"].shape == (7, 3, 16, 16)
+    with pytest.raises(TrainingError, match="crops of 32 px"):
+        CropSource(sets, seed=0, crop=32)
+
+
+def test_a_batch_tells_which_of_its_truths_are_only_what_networks_restored(tmp_path):
+    sets = [rendered(tmp_path / "a", 1, 4), rendered(tmp_path / "b", 5, 3, teachers=["x"])]
+    batch = CropSource(sets, seed=3).batch(1, 5)
+    numbers = [round(float(radius.min()) / 10) for radius in batch["radius_px"]]
+    assert batch["is_taught"].tolist() == [number >= 5 for number in numbers]
+    assert batch["is_taught"].any() != batch["is_taught"].all()

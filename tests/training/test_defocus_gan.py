@@ -14,7 +14,6 @@ from defocusfix.errors import ModelError, UsageError
 from defocusfix.networks.build import build_network
 from defocusfix.networks.described import described
 from defocusfix.networks.pyramid import restore_levels
-from defocusfix.rendering.produce import RenderSettings, render_set
 from defocusfix.restoration.restorer import open_restorer
 from defocusfix.training.adversarial import critic_terms
 from defocusfix.training.checkpoint import read_checkpoint
@@ -32,18 +31,14 @@ from tests.training.small_gan import SMALL_GAN
 
 
 @pytest.fixture(scope="module")
-def crops(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("set")
-    settings = RenderSettings((), size=64, count=4, seed=0, shard_size=4)
-    list(render_set(settings, folder, processes=1))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def config(crops) -> Config:
+def config(rendered_crops) -> Config:
     """Two steps per stage."""
     return Config(
-        crops=(crops,), network="defocusgan-small", critic_width=4, crop_px=32, gan=SMALL_GAN
+        crops=(rendered_crops,),
+        network="defocusgan-small",
+        critic_width=4,
+        crop_px=32,
+        gan=SMALL_GAN,
     )
 
 
@@ -123,9 +118,11 @@ def test_the_map_masks_what_is_learnt_until_the_masks_are_gone(config):
     assert torch.equal(restored(stages[1], 0), restored(stages[1], 1))
 
 
-def test_learning_rates_halve_over_all_stages_together(crops):
+def test_learning_rates_halve_over_all_stages_together(rendered_crops):
     gan = replace(SMALL_GAN, pixel_epochs=30, joining_epochs=30, adversarial_epochs=31)
-    found = build(Config(crops=(crops,), network="defocusgan-small", critic_width=4, gan=gan))
+    found = build(
+        Config(crops=(rendered_crops,), network="defocusgan-small", critic_width=4, gan=gan)
+    )
     for stage, factor in zip(found.stages, (1, 0.5, 0.25), strict=True):
         for step in (0, stage.steps // 2):
             rate = stage.learning_rate(Progress(stage.name, step, stage.steps))
@@ -222,10 +219,10 @@ def test_without_the_weights_of_vgg_the_recipe_says_what_to_do(config):
         build(replace(config, gan=replace(SMALL_GAN, feature_weight=0.006)))
 
 
-def test_a_focusnet_is_made_crisper_and_its_map_stays(crops):
+def test_a_focusnet_is_made_crisper_and_its_map_stays(rendered_crops):
     gan = replace(SMALL_GAN, pixel_epochs=0, joining_epochs=0)
     torch.manual_seed(0)
-    made = build(Config(crops=(crops,), network="focusnet-s", critic_width=4, gan=gan))
+    made = build(Config(crops=(rendered_crops,), network="focusnet-s", critic_width=4, gan=gan))
     assert [stage.name for stage in made.stages] == ["adversarial"]
     assert (made.spec.levels, made.spec.outputs) == (3, ("restored", "radius_px"))
     network = made.modules["generator"]
@@ -256,9 +253,9 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_last_bit(config, tmp_path, 
     assert {"wasserstein", "defocus", "penalty", "pixel", "adversarial"} <= last.keys()
 
 
-def test_a_run_ends_with_a_network_that_restores_without_a_map(config, crops, tmp_path):
+def test_a_run_ends_with_a_network_that_restores_without_a_map(config, rendered_crops, tmp_path):
     longer = replace(
-        config, validation=crops, samples_per_epoch=12, gan=replace(SMALL_GAN, clip=1.0)
+        config, validation=rendered_crops, samples_per_epoch=12, gan=replace(SMALL_GAN, clip=1.0)
     )
     play(trainer(tmp_path / "run", built_by(longer)))
     rows = losses(tmp_path / "run")
@@ -303,7 +300,7 @@ def test_settings_that_cannot_work_are_refused(change, words):
         replace(SMALL_GAN, **change)
 
 
-def test_crops_and_weights_that_do_not_fit_are_refused(config, crops, tmp_path):
+def test_crops_and_weights_that_do_not_fit_are_refused(config, rendered_crops, tmp_path):
     with pytest.raises(ValueError, match="crops is empty"):
         Config()
     with pytest.raises(UsageError, match="crop_px = 24 does not fit"):
@@ -318,9 +315,9 @@ def test_crops_and_weights_that_do_not_fit_are_refused(config, crops, tmp_path):
 
 
 @pytest.mark.parametrize("preset", ["paper", "focusnet-s"])
-def test_the_presets_are_read(crops, preset):
+def test_the_presets_are_read(rendered_crops, preset):
     table = read_preset("defocus-gan", preset)
-    found = resolve_config("defocus-gan", table, [f'recipe.crops=["{crops}"]']).recipe
+    found = resolve_config("defocus-gan", table, [f'recipe.crops=["{rendered_crops}"]']).recipe
     assert found.gan.critic_repeats == 2
     if preset == "paper":
         assert found.gan == GanConfig()

@@ -34,18 +34,6 @@ def test_a_window_depends_on_seed_and_number_only(photos):
     assert len({window.tobytes() for window in asked}) == 24
 
 
-def test_processes_share_a_batch(photos):
-    source = PhotoSource([photos], seed=3, size=SIDE)
-    joint = source.batch(5, 4)
-    assert joint.shape == (4, 3, SIDE, SIDE)
-    assert joint.min() >= 0
-    assert joint.max() <= 1
-    parts = [source.batch(5, 4, rank, 2) for rank in range(2)]
-    np.testing.assert_array_equal(np.concatenate(parts), joint)
-    with pytest.raises(ValueError, match="3 processes cannot share a batch of 4"):
-        source.batch(0, 4, 0, 3)
-
-
 def test_a_photo_as_large_as_a_window_is_taken_whole(tmp_path):
     photo = dead_leaves(np.random.default_rng(0), SIDE)
     cv2.imwrite(str(tmp_path / "whole.png"), photo)

@@ -4,9 +4,8 @@ Every sample trains all levels: the coarsest on the whole crop, the finer ones o
 that no level eats the others' time, and each on what the network itself made of the level below,
 detached. The map comes first: it decides what the trunk may change, learns slowly, and alone costs
 a tenth. Then both learn side by side; if the map had no stage of its own, the trunk is told the
-true radius, jittered, until the map can be trusted. With teachers, the trunk also learns what
-trained networks restore, level by level in the same windows; see training/teaching.py. They can
-teach on photos too, whose blur is real and whose truth nobody knows.
+true radius, jittered, until the map can be trusted. In place of rendered pairs it takes sets whose
+truth is what trained networks restored; see training/taught_set.py.
 """
 
 from __future__ import annotations
@@ -28,12 +27,11 @@ from defocusfix.networks.focusnet import FocusNet
 from defocusfix.networks.pyramid import image_pyramid, nothing_known
 from defocusfix.pairs.rendered import RenderedSet
 from defocusfix.training.losses import charbonnier, log_error, radius_error, spectral_l1
-from defocusfix.training.photo_data import PhotoSource
 from defocusfix.training.recipe import OptimiserConfig, Progress, Recipe, Stage, Tensors, Turn
 from defocusfix.training.rendered_data import RenderedChoice, rendered_source
 from defocusfix.training.rendered_validation import rendered_validation
 from defocusfix.training.schedule import cosine
-from defocusfix.training.teaching import Teachers
+from defocusfix.training.teaching import expected_error
 from defocusfix.training.weights import read_weights
 
 GRID = FocusNet.size_multiple  # on which windows start
@@ -70,16 +68,6 @@ class Config(RenderedChoice):
     """Weight of the spectral loss beside the Charbonnier loss."""
     log_error_weight: float = 0.0
     """Weight of the logarithm of each picture's mean square error beside the Charbonnier loss."""
-    teachers: tuple[Path, ...] = ()
-    """Weights (.safetensors) whose mean, over eight views of each, is learned beside the truth;
-    one that is named twice counts twice."""
-    taught_share: float = 0.75
-    """Share of the restoration losses that measures against the teachers, where there are any."""
-    unlabelled: tuple[Path, ...] = ()
-    """Folders of photos, out of focus as lenses make it, on which only the teachers are learned;
-    best as large as the pairs or larger, since smaller ones are enlarged."""
-    unlabelled_share: float = 0.25
-    """Windows of them beside the rendered pairs of a step, as a share of these, where any are."""
     radius_weight: float = 0.1
     """Weight of the radius map's loss."""
     known_radius_share: float = 0.3
@@ -103,15 +91,6 @@ class Config(RenderedChoice):
             raise ValueError(f"levels is at least 2, got {self.levels}")
         if self.map_steps + self.steps < 1:
             raise ValueError("map_steps and steps are both 0: nothing would be trained")
-        if not 0 < self.taught_share <= 1:
-            raise ValueError(f"taught_share is above 0 and at most 1, got {self.taught_share}")
-        if self.unlabelled and not self.teachers:
-            raise ValueError("unlabelled photos need teachers: nothing else knows what they show")
-        if self.unlabelled and round(self.batch_size * self.unlabelled_share) < 1:
-            raise ValueError(
-                f"unlabelled_share of batch_size is less than one window, got "
-                f"{self.unlabelled_share} of {self.batch_size}"
-            )
         if any(side % GRID for side in self.windows_px):
             raise ValueError(f"windows_px must be multiples of {GRID}, got {self.windows_px}")
 
@@ -127,7 +106,6 @@ def build(config: Config) -> Recipe:
     _check_sizes(config, levels)
     if config.start_from is not None:
         network.load_state_dict(read_weights(config.start_from)[0])
-    teachers = Teachers(config.teachers) if config.teachers else None
     source = rendered_source(config, config.seed, network)
 
     def batches(size: int) -> Callable[[int, int, int], Tensors]:
@@ -139,41 +117,22 @@ def build(config: Config) -> Recipe:
 
         return batch
 
-    def with_photos(
-        rendered: Callable[[int, int, int], Tensors],
-    ) -> Callable[[int, int, int], Tensors]:
-        if not config.unlabelled:
-            return rendered
-        photos = PhotoSource(config.unlabelled, config.seed, size=config.pair_px())
-        count = round(config.batch_size * config.unlabelled_share)
-
-        def batch(step: int, rank: int, world: int) -> Tensors:
-            return rendered(step, rank, world) | {
-                "unlabelled": photos.batch(step, count, rank, world)
-            }
-
-        return batch
-
     rate = cosine(config.learning_rate, warm_up=config.warm_up, final=0.02)
     map_stage = Stage(
         name="map",
         steps=max(1, config.map_steps),
         batch=batches(config.map_batch_size),
-        forward=_forward(network, config, None, restores=False),
+        forward=_forward(network, config, restores=False),
         turns=(Turn(trains=("map",), weights={"radius": 1.0}, terms=_radius_terms),),
         learning_rate=rate,
     )
-    shares = {"": 1.0}
-    if teachers is not None:
-        shares = {"": 1 - config.taught_share, "taught_": config.taught_share}
     losses = {
         "pixel": 1.0,
         "spectral": config.spectral_weight,
         "log_error": config.log_error_weight,
     }
     weights = {
-        f"{prefix}{name}_{level}": share * weight * level_weight
-        for prefix, share in shares.items()
+        f"{name}_{level}": weight * level_weight
         for name, weight in losses.items()
         for level, level_weight in enumerate(config.level_weights[:levels])
     }
@@ -181,8 +140,8 @@ def build(config: Config) -> Recipe:
     joint_stage = Stage(
         name="joint",
         steps=max(1, config.steps),
-        batch=with_photos(batches(config.batch_size)),
-        forward=_forward(network, config, teachers, restores=True),
+        batch=batches(config.batch_size),
+        forward=_forward(network, config, restores=True),
         turns=(Turn(trains=("network",), weights=weights, terms=_terms),),
         learning_rate=rate,
     )
@@ -248,15 +207,11 @@ def _windows(rng: np.random.Generator, blurred: Tensor, sides: Sequence[int]) ->
 
 
 def _forward(
-    network: FocusNet, config: Config, teachers: Teachers | None, *, restores: bool
+    network: FocusNet, config: Config, *, restores: bool
 ) -> Callable[[Tensors, Progress], Tensors]:
     def forward(batch: Tensors, progress: Progress) -> Tensors:
-        blurred = batch["blurred"]
-        paired = len(blurred)  # the first of a batch; of the others, only the teachers know more
-        if "unlabelled" in batch:
-            blurred = torch.cat([blurred, batch["unlabelled"]])
         levels = network.levels
-        images = image_pyramid(blurred, levels)
+        images = image_pyramid(batch["blurred"], levels)
         targets = image_pyramid(batch["all_in_focus"], levels)
         radii = [r / 2**n for n, r in enumerate(image_pyramid(batch["radius_px"], levels))]
         corners = batch["windows"].tolist()
@@ -264,31 +219,25 @@ def _forward(
         is_told = progress.fraction < config.known_radius_share
         outputs: Tensors = {}
         coarse: Tensor | None = None  # of the window last trained, (B, 4, side, side)
-        taught: Tensor | None = None  # the same of the teacher
-        if teachers is not None:
-            question = teachers.question(np.random.default_rng((config.seed, progress.step, 2)))
         for level in reversed(range(levels)):
             (top, left), side = corners[level], sides[level]
             image = _cut(images[level], top, left, side)
             truth = _cut(radii[level], top // 2, left // 2, side // 2)
             below = _below(coarse, image, corners, level)
             radius = network.map(image, below[:, 3:])
-            outputs[f"radius_{level}"] = radius[:paired]
+            outputs[f"radius_{level}"] = radius
             outputs[f"radius_truth_{level}"] = truth
             restored = image  # where only the map learns, which never looks at it
             if restores:
-                known = radius.detach()
-                if is_told:
-                    known = torch.cat([_jittered(truth), known[paired:]])
+                known = _jittered(truth) if is_told else radius.detach()
                 restored = network.restore(image, below[:, :3], known)
-                outputs[f"restored_{level}"] = restored
-                outputs[f"target_{level}"] = _cut(targets[level], top, left, side)
+                target = _cut(targets[level], top, left, side)
+                outputs[f"restored_{level}"], outputs[f"target_{level}"] = restored, target
+                if "is_taught" in batch:
+                    error = expected_error(image, target) * batch["is_taught"]
+                    outputs[f"target_error_{level}"] = error
             wide = F.interpolate(radius.detach(), scale_factor=2.0, mode="bilinear")
             coarse = torch.cat([restored.detach(), wide], dim=1)
-            if teachers is not None:
-                answer = teachers.answer(question, image, _below(taught, image, corners, level))
-                outputs[f"taught_{level}"] = answer[0]
-                taught = torch.cat(answer, dim=1)
         return outputs
 
     return forward
@@ -297,13 +246,12 @@ def _forward(
 def _terms(outputs: Tensors, batch: Tensors, progress: Progress) -> Tensors:
     terms: Tensors = {}
     for level in range(_levels(outputs)):
-        restored = outputs[f"restored_{level}"]
-        for prefix, aim in (("", f"target_{level}"), ("taught_", f"taught_{level}")):
-            if aim in outputs:
-                known = restored[: len(outputs[aim])]
-                terms[f"{prefix}pixel_{level}"] = charbonnier(known, outputs[aim])
-                terms[f"{prefix}spectral_{level}"] = spectral_l1(known, outputs[aim])
-                terms[f"{prefix}log_error_{level}"] = log_error(known, outputs[aim])
+        restored, target = outputs[f"restored_{level}"], outputs[f"target_{level}"]
+        terms[f"pixel_{level}"] = charbonnier(restored, target)
+        terms[f"spectral_{level}"] = spectral_l1(restored, target)
+        terms[f"log_error_{level}"] = log_error(
+            restored, target, outputs.get(f"target_error_{level}", 0.0)
+        )
     return terms | _radius_terms(outputs, batch, progress)
 
 
