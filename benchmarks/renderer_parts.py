@@ -34,7 +34,7 @@ from defocusfix.evaluation.protocols import FloatImage, Restored
 from defocusfix.networks.build import build_network
 from defocusfix.networks.pyramid import restore_levels
 from defocusfix.optics import Aperture
-from defocusfix.pairs.rendered import shard_folder, write_facts, write_shard
+from defocusfix.pairs.rendered import SHARD_SIZE, shard_folder, write_facts, write_shard
 from defocusfix.rendering import sample, scenes
 from defocusfix.rendering.camera import Camera, random_camera
 from defocusfix.rendering.lens import LensBlur, random_lens
@@ -44,7 +44,6 @@ from defocusfix.training.command import train_run
 from defocusfix.training.config import read_preset, resolve_config
 from defocusfix.training.weights import read_weights
 
-SHARD_SIZE = 250
 CROP_PX = 256
 LARGEST_RADIUS_PX = 10.0
 LEVELS = 3

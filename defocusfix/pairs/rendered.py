@@ -23,6 +23,7 @@ import numpy as np
 
 from defocusfix.errors import InputError, OutputError
 
+SHARD_SIZE = 250  # crops that are written together, whole or not at all, unless told otherwise
 TEACHERS = "teachers"  # among the facts of a set whose truth networks restored
 _ARRAYS = ("blurred", "all_in_focus", "radius")
 

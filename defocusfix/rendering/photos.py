@@ -6,8 +6,10 @@ A soft source teaches softness and a wrong radius map, so every crop is screened
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -83,6 +85,12 @@ class PhotoLibrary:
         while self._kept_bytes > KEPT_BYTES and len(self._photos) > 1:
             self._kept_bytes -= self._photos.pop(next(iter(self._photos))).nbytes
         return photo
+
+
+def facts_of_photos(files: Sequence[Path]) -> dict[str, Any]:
+    """How many photos a set is made of, and the SHA-256 of their names; there may be none."""
+    names = "\n".join(sorted(file.name for file in files))
+    return {"sources": len(files), "sources_sha256": hashlib.sha256(names.encode()).hexdigest()}
 
 
 def sharp_share(image: np.ndarray) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -12,11 +11,9 @@ import cv2
 import numpy as np
 import torch
 
-from defocusfix.pairs.rendered import shard_folder, write_facts, write_shard
+from defocusfix.pairs.rendered import SHARD_SIZE, shard_folder, write_facts, write_shard
 from defocusfix.rendering.pair import rendered_pair
-from defocusfix.rendering.photos import PhotoLibrary
-
-SHARD_SIZE = 250
+from defocusfix.rendering.photos import PhotoLibrary, facts_of_photos
 
 
 @dataclass(frozen=True)
@@ -52,10 +49,7 @@ def render_set(settings: RenderSettings, folder: Path, *, processes: int) -> Ite
     """
     facts = {k: v for k, v in asdict(settings).items() if k != "photos"}
     library = PhotoLibrary(settings.photos) if settings.photos else None
-    names = sorted(file.name for file in library.files) if library else []
-    facts["sources"] = len(names)
-    facts["sources_sha256"] = hashlib.sha256("\n".join(names).encode()).hexdigest()
-    write_facts(folder, facts)
+    write_facts(folder, facts | facts_of_photos(library.files if library else ()))
     missing = [n for n in range(settings.shards) if not shard_folder(folder, n).exists()]
     done = (settings.shards - len(missing)) * settings.shard_size
     yield done

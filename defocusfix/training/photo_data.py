@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from defocusfix.rendering.camera import SUBSAMPLINGS
 from defocusfix.rendering.exposure import through_jpeg
-from defocusfix.rendering.photos import PhotoLibrary
+from defocusfix.rendering.photos import PhotoLibrary, facts_of_photos
 from defocusfix.training.data import Picture, Variation
 
 JPEG_SHARE = 0.5  # of the windows, compressed once more, as photos on the web are
@@ -29,6 +30,11 @@ class PhotoSource:
         self._lock = threading.Lock()  # of the library, which keeps decoded photos
         self._seed = seed
         self._size = size
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What tells its photos from others."""
+        return facts_of_photos(self._library.files)
 
     def sample(self, k: int) -> Picture:
         """Sample `k`: (size, size, 3) uint8 RGB. Raises InputError if a photo cannot be read."""

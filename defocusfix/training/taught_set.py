@@ -18,6 +18,7 @@ import torch.nn.functional as F
 
 from defocusfix.errors import UsageError
 from defocusfix.pairs.rendered import (
+    SHARD_SIZE,
     TEACHERS,
     RenderedSet,
     is_rendered_set,
@@ -29,16 +30,15 @@ from defocusfix.training.data import Picture, RadiusMap, as_batch
 from defocusfix.training.photo_data import PhotoSource
 from defocusfix.training.teaching import Teachers
 
-SHARD_SIZE = 250
-BATCH_SIZE = 8  # pictures that networks see at once; more are no faster on a processor
+BATCH_SIZE = 8  # pictures that networks see at once
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
     """What is to be restored."""
 
-    kind: str
-    """Of the source, in a word."""
+    facts: dict[str, Any]
+    """What tells the source from others."""
     count: int
     size: int
     """Side in px."""
@@ -54,14 +54,16 @@ class Pictures:
         """
         if not is_rendered_set(source):
             photos = PhotoSource([source], seed, size=size)
-            return cls("photos", count, size, lambda k: (photos.sample(k), None))
+            facts = {"source": "photos", **photos.facts, "windows_seed": seed}
+            return cls(facts, count, size, lambda k: (photos.sample(k), None))
         pairs = RenderedSet(source)
 
         def pair(k: int) -> tuple[Picture, RadiusMap | None]:
             blurred, _, radius = pairs[k]
             return blurred, radius.astype(np.float32)
 
-        return cls("pairs", min(count, len(pairs)), len(pairs[0][0]), pair)
+        facts = {"source": "pairs", "pairs": pairs.facts}
+        return cls(facts, min(count, len(pairs)), len(pairs[0][0]), pair)
 
 
 def teach_set(
@@ -81,8 +83,8 @@ def teach_set(
         )
     facts: dict[str, Any] = {
         TEACHERS: teachers.facts,
-        "source": pictures.kind,
-        "count": pictures.count,
+        **pictures.facts,
+        "pictures": pictures.count,  # no "count", which might grow: the last shard may be small
         "size": pictures.size,
         "seed": seed,
         "shard_size": shard_size,

@@ -4,8 +4,8 @@ A network restores a photo a little differently when it is mirrored or turned, a
 restore it differently; the mean over all of it errs less than each (what `restore --best` is for).
 A network that is trained on what they restore learns that mean, and keeps the cost of one pass.
 The mean is taken before training: what a single answer has of its own is larger than what is left
-to learn (2.0 against 1.4 steps of 1/255 for the bundled weights), so a network that is shown one
-answer at a time learns mostly noise. Source: distillation of ensembles, Hinton et al.,
+to learn (`benchmarks/teachers.py`), so a network that is shown one answer at a time learns mostly
+noise. Source: distillation of ensembles, Hinton et al.,
 arXiv 1503.02531; over views of one network, Radosavovic et al., Data Distillation, CVPR 2018.
 """
 

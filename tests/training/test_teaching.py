@@ -111,7 +111,7 @@ def test_only_networks_that_work_level_by_level_can_teach(weights, tmp_path):
 def test_pairs_keep_their_pictures_and_their_exact_radius(weights, rendered_crops, tmp_path):
     teachers = Teachers([weights(3)], views=8, device=CPU)
     pictures = Pictures.of(rendered_crops, count=3, size=256, seed=0)
-    assert (pictures.kind, pictures.count, pictures.size) == ("pairs", 3, 64)
+    assert (pictures.facts["source"], pictures.count, pictures.size) == ("pairs", 3, 64)
     counts = list(teach_set(pictures, teachers, tmp_path / "set", seed=0, shard_size=2))
     assert counts == [0, 2, 3]
     taught, pairs = RenderedSet(tmp_path / "set"), RenderedSet(rendered_crops)
