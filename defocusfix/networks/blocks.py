@@ -1,6 +1,12 @@
-"""Blocks that several networks share."""
+"""Blocks that several networks share.
+
+Some are written in two ways that give the same but for roundings: as torch trains them, and, in
+graphs for other engines, without what these are slow at.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -42,8 +48,8 @@ class PlainResNet(nn.Module):
 def after_unshuffle(image: Tensor, others: Tensor, convolution: nn.Conv2d, factor: int) -> Tensor:
     """A 3x3 convolution, padded by 1, of `image` (B, C, H, W) unshuffled by `factor`, and `others`.
 
-    others: (B, D, H / factor, W / factor). In graphs for other engines, which shuffle pixels
-    slowly, it is one convolution of the image in larger steps, and the same but for roundings.
+    others: (B, D, H / factor, W / factor). In graphs it is one convolution of the image in larger
+    steps.
     """
     if not torch.compiler.is_exporting():
         return convolution(torch.cat([F.pixel_unshuffle(image, factor), others], dim=1))
@@ -57,14 +63,61 @@ def after_unshuffle(image: Tensor, others: Tensor, convolution: nn.Conv2d, facto
 def twice_as_large(features: Tensor, convolution: nn.Conv2d) -> Tensor:
     """(B, C, H, W) -> (B, D, 2H, 2W): a 1x1 convolution to 4 D channels, shuffled to pixels.
 
-    In graphs for other engines a transposed convolution, whose bias, one for each of four pixels,
-    is the weight of one more channel of ones.
+    In graphs a transposed convolution, whose bias, one for each of four pixels, is the weight of
+    one more channel of ones.
     """
     if not torch.compiler.is_exporting() or convolution.bias is None:
         return F.pixel_shuffle(convolution(features), 2)
     weight = torch.cat([convolution.weight[:, :, 0, 0], convolution.bias[:, None]], dim=1)
     weight = weight.unflatten(0, (-1, 2, 2)).permute(3, 0, 1, 2)  # (C + 1, D, 2, 2)
     return F.conv_transpose2d(F.pad(features, (0, 0, 0, 0, 0, 1), value=1.0), weight, stride=2)
+
+
+def shuffled(features: Tensor) -> Tensor:
+    """(B, 4 C, H, W) -> (B, C, 2H, 2W), as `pixel_shuffle`; in graphs a transposed convolution."""
+    if not torch.compiler.is_exporting():
+        return F.pixel_shuffle(features, 2)
+    channels = features.shape[1]
+    weight = torch.eye(channels).unflatten(1, (channels // 4, 2, 2))  # (4 C, C, 2, 2)
+    return F.conv_transpose2d(features, weight, stride=2)
+
+
+def halved(image: Tensor) -> Tensor:
+    """(B, 3, H, W) in [0, 1] -> (B, 3, H/2, W/2), means of 2x2; in graphs a convolution.
+
+    That is of the image less 0.5, as the networks see it.
+    """
+    if not torch.compiler.is_exporting():
+        return F.avg_pool2d(image, 2)
+    weight = (torch.eye(3) / 4)[:, :, None, None].expand(-1, -1, 2, 2)
+    return F.conv2d(image - 0.5, weight, torch.full((3,), 0.5), stride=2)
+
+
+def enlarged_unshuffled(values: Tensor, copies: int = 1) -> Tensor:
+    """(B, C, H, W) -> (B, 4 C, H, W): bilinearly twice as large, then unshuffled; `copies` of it.
+
+    In graphs a convolution, which never makes what is twice as large.
+    """
+    if not torch.compiler.is_exporting():
+        large = F.interpolate(values, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return F.pixel_unshuffle(large, 2).repeat(1, copies, 1, 1)
+    channels = values.shape[1]
+    of_axis = torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.75, 0.25]])  # of the first and second pixel
+    kernels = torch.einsum("iy,jx->ijyx", of_axis, of_axis).flatten(0, 1)  # (4, 3, 3)
+    weight = torch.einsum("oc,kyx->okcyx", torch.eye(channels), kernels).flatten(0, 1)
+    padded = F.pad(values, (1, 1, 1, 1), mode="replicate")
+    return F.conv2d(padded, weight.repeat(copies, 1, 1, 1))
+
+
+def number_by_number(function: Callable[..., Tensor], *values: Tensor) -> Tensor:
+    """`function` of tensors of one shape that treats every number by itself.
+
+    Other engines take as many numbers at once as there are channels, which is slow for one or
+    three; so in graphs they lie in one line.
+    """
+    if not torch.compiler.is_exporting():
+        return function(*values)
+    return function(*(each.flatten(1) for each in values)).reshape(values[0].shape)
 
 
 class SqueezeExcite(nn.Module):

@@ -28,7 +28,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from defocusfix.networks.blocks import ResidualBlock, after_unshuffle, twice_as_large
+from defocusfix.networks.blocks import (
+    ResidualBlock,
+    after_unshuffle,
+    enlarged_unshuffled,
+    halved,
+    number_by_number,
+    shuffled,
+    twice_as_large,
+)
 
 GATE_CLOSED_PX = 0.25  # radius up to which a region counts as in focus
 GATE_OPEN_PX = 0.65  # radius from which it is restored in full
@@ -89,12 +97,12 @@ class MapBranch(nn.Module):
 
     def forward(self, image: Tensor, coarse_radius: Tensor) -> Tensor:
         """Radius (B, 1, H/2, W/2) >= 0 in pixels; `coarse_radius` (B, 1, H/2, W/2), -1 unknown."""
-        known = (coarse_radius >= 0).to(image.dtype)
-        prior = known * coarse_radius * (2 / RADIUS_UNIT_PX)
+        known = number_by_number(lambda r: (r >= 0).to(image.dtype), coarse_radius)
+        prior = number_by_number(lambda r: r.clamp_min(0) * (2 / RADIUS_UNIT_PX), coarse_radius)
         hints = F.avg_pool2d(torch.cat([prior, known], dim=1), 2)  # (B, 2, H/4, W/4)
         features = self.body(after_unshuffle(image - 0.5, hints, self.head, 4))  # at H/4, W/4
         change = F.pixel_shuffle(self.tail(features), 2)  # (B, 1, H/2, W/2)
-        return F.softplus(2 * (change + prior)) * (RADIUS_UNIT_PX / 2)
+        return number_by_number(_radius, change, prior)
 
 
 class FocusNet(nn.Module):
@@ -117,15 +125,16 @@ class FocusNet(nn.Module):
     def forward(self, image: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
         radius = self.map(image, coarse[:, 3:])  # (B, 1, H/2, W/2)
         restored = self.restore(image, coarse[:, :3], radius.detach())
-        return restored, _twice_as_large(radius)
+        return restored, shuffled(enlarged_unshuffled(radius))
 
     def restore(self, image: Tensor, coarse_restored: Tensor, radius: Tensor) -> Tensor:
         """The restored image, given the radius map (B, 1, H/2, W/2) in pixels of this level."""
-        correction = _twice_as_large(coarse_restored - F.avg_pool2d(image, 2))  # (B, 3, H, W)
-        views = torch.cat([image - 0.5, correction], dim=1)
-        features = after_unshuffle(views, radius / RADIUS_UNIT_PX, self.head, 2)
-        refined = F.pixel_shuffle(self.tail(self.body(features)), 2)  # (B, 3, H, W)
-        return image + _twice_as_large(gate(radius)) * (correction + refined)
+        correction = enlarged_unshuffled(coarse_restored - halved(image))  # (B, 12, H/2, W/2)
+        others = torch.cat([correction, radius / RADIUS_UNIT_PX], dim=1)
+        features = after_unshuffle(image - 0.5, others, self.head, 2)
+        refined = self.tail(self.body(features))  # (B, 12, H/2, W/2)
+        openness = enlarged_unshuffled(number_by_number(gate, radius), copies=3)
+        return number_by_number(torch.add, image, shuffled(openness * (correction + refined)))
 
 
 def gate(radius_px: Tensor) -> Tensor:
@@ -182,5 +191,6 @@ def _blocks(width: int, count: int, hidden: int | None = None) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(width, hidden) for _ in range(count)))
 
 
-def _twice_as_large(values: Tensor) -> Tensor:
-    return F.interpolate(values, scale_factor=2.0, mode="bilinear", align_corners=False)
+def _radius(change: Tensor, prior: Tensor) -> Tensor:
+    """In pixels, of what the map branch found and what the coarser level had told it."""
+    return F.softplus(2 * (change + prior)) * (RADIUS_UNIT_PX / 2)

@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from defocusfix.networks.blocks import after_unshuffle, twice_as_large
+from defocusfix.networks.blocks import (
+    after_unshuffle,
+    enlarged_unshuffled,
+    halved,
+    number_by_number,
+    shuffled,
+    twice_as_large,
+)
 
 
 @pytest.fixture
@@ -38,3 +45,41 @@ def test_shuffling_to_twice_the_size_is_a_transposed_convolution(both):
     trained, exported = both(lambda: twice_as_large(features, convolution))
     assert trained.shape == (2, 3, 10, 14)
     torch.testing.assert_close(exported, trained, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [4, 12])
+def test_shuffling_alone_is_a_transposed_convolution_too(both, channels):
+    trained, exported = both(lambda: shuffled(torch.rand(2, channels, 5, 7, generator=seeded())))
+    assert trained.shape == (2, channels // 4, 10, 14)
+    torch.testing.assert_close(exported, trained, atol=0, rtol=0)
+
+
+def test_halving_is_a_convolution(both):
+    trained, exported = both(lambda: halved(torch.rand(2, 3, 6, 8, generator=seeded())))
+    assert trained.shape == (2, 3, 3, 4)
+    torch.testing.assert_close(exported, trained)
+
+
+@pytest.mark.parametrize(("channels", "copies"), [(3, 1), (1, 3)])
+def test_enlarging_is_a_convolution_up_to_the_very_edge(both, channels, copies):
+    trained, exported = both(
+        lambda: enlarged_unshuffled(torch.rand(2, channels, 5, 7, generator=seeded()), copies)
+    )
+    assert trained.shape == (2, 4 * channels * copies, 5, 7)
+    torch.testing.assert_close(exported, trained)
+    if copies == 1:
+        back = torch.nn.functional.pixel_shuffle(exported, 2)
+        assert torch.equal(
+            back[..., 0, 0], torch.rand(2, channels, 5, 7, generator=seeded())[..., 0, 0]
+        )
+
+
+def test_numbers_by_themselves_are_the_same_in_one_line(both):
+    image, change = torch.rand(2, 2, 3, 4, 5, generator=seeded())
+    trained, exported = both(lambda: number_by_number(torch.add, image, change))
+    assert torch.equal(exported, trained)
+    assert torch.equal(trained, image + change)
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(3)
