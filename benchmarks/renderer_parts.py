@@ -1,7 +1,7 @@
 """What each part of the renderer is worth on real photos: leave one out, train on, and look.
 
     python benchmarks/renderer_parts.py --photos DIR --brackets DIR --start WEIGHTS -o DIR
-        [--count 2500] [--minutes 2.5] [--only NAME ...] [--json]
+        [--count 1500] [--minutes 1.5] [--only NAME ...] [--json]
 
 For every part a set of pairs is rendered without it, from the same photos and seed, and the same
 weights are trained on with it for the same few minutes, alone on the machine. All are then scored
@@ -48,7 +48,8 @@ CROP_PX = 256
 LARGEST_RADIUS_PX = 10.0
 LEVELS = 3
 SIDE_MULTIPLE = 64  # of the network, at all its levels
-BATCH_SIZE = 12
+BATCH_SIZE = 8
+WINDOWS_PX = [CROP_PX, CROP_PX // 2]  # at full and half size: whole pictures
 RADII, MAGNITUDE = scenes._radii, scenes._magnitude  # as they are, whatever takes their place
 
 Patches = Mapping[tuple[Any, str], Callable[..., Any]]
@@ -138,8 +139,8 @@ def main() -> None:
     parser.add_argument("--brackets", type=Path, required=True, metavar="DIR")
     parser.add_argument("--start", type=Path, required=True, metavar="WEIGHTS")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--count", type=int, default=2500, help="pairs rendered per part")
-    parser.add_argument("--minutes", type=float, default=2.5, help="of training per part")
+    parser.add_argument("--count", type=int, default=1500, help="pairs rendered per part")
+    parser.add_argument("--minutes", type=float, default=1.5, help="of training per part")
     parser.add_argument("--processes", type=int, default=2, help="that render")
     parser.add_argument("--only", action="append", choices=list(WITHOUT), help="may be repeated")
     parser.add_argument("--json", action="store_true", help="write one JSON list instead")
@@ -197,9 +198,10 @@ def train_on(pairs: Path, start: Path, output: Path, minutes: float) -> int:
         f"recipe.start_from={start}",
         "recipe.map_steps=0",
         "recipe.known_radius_share=0.0",
+        f"recipe.windows_px={WINDOWS_PX}",
         f"recipe.batch_size={BATCH_SIZE}",
         "recipe.log_error_weight=0.1",
-        "recipe.learning_rate=5e-4",
+        "recipe.learning_rate=3e-4",
         f"trainer.max_hours={minutes / 60}",
         "trainer.schedule_by=time",
     ]
@@ -213,8 +215,9 @@ def train_on(pairs: Path, start: Path, output: Path, minutes: float) -> int:
 
 def scored(name: str, seen: int, weights: Path, cases: list[BracketCase]) -> Score:
     """The weights on real brackets, in torch and bf16, as they were trained."""
-    network = build_network("focusnet-s").eval()
-    network.load_state_dict(read_weights(weights)[0])
+    values, spec = read_weights(weights)
+    network = build_network(spec.architecture).eval()
+    network.load_state_dict(values)
 
     def restore(image: FloatImage) -> Restored:
         height, width = image.shape[:2]
