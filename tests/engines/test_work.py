@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from torch import nn
 
 from defocusfix.engines import matrix
 from defocusfix.engines.matrix import matrix_product, product_graph
@@ -9,6 +10,8 @@ from defocusfix.engines.onnxruntime import load_session
 from defocusfix.engines.select import Way, absence
 from defocusfix.engines.work import multiplications_per_pixel
 from defocusfix.errors import DeviceError, ModelError
+from defocusfix.network_spec import NetworkSpec
+from defocusfix.training.export import export_onnx
 from tests.restoration import small_networks
 
 
@@ -18,6 +21,15 @@ def test_multiplications_are_those_of_the_convolutions(tmp_path, levels, n_input
     # Three 3x3 layers at half size, a quarter of the places: from n_inputs, then 16, to 16.
     expected = (n_inputs + 16 + 16) * 16 * 9 / 4
     assert multiplications_per_pixel(tmp_path / "net.onnx") == expected
+
+
+def test_those_of_a_transposed_convolution_with_fixed_weights_are_counted(tmp_path):
+    network = nn.Sequential(nn.PixelUnshuffle(2), nn.ConvTranspose2d(12, 3, 2, stride=2))
+    spec = NetworkSpec(
+        name="net", architecture="none", size_multiple=2, halo=0, levels=1, outputs=("restored",)
+    )
+    export_onnx(network.eval(), spec, tmp_path / "net.onnx", half=False)
+    assert multiplications_per_pixel(tmp_path / "net.onnx") == 12 * 3 * 4 / 4
 
 
 def test_weights_without_a_graph_cannot_be_counted(tmp_path):
