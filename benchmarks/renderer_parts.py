@@ -52,8 +52,12 @@ BATCH_SIZE = 8
 WINDOWS_PX = [CROP_PX, CROP_PX // 2]  # at full and half size: whole pictures
 RADII, MAGNITUDE = scenes._radii, scenes._magnitude  # as they are, whatever takes their place
 
-Patches = Mapping[tuple[Any, str], Callable[..., Any]]
-"""What takes the place of a part: by the module that looks it up, and its name there."""
+Patches = Mapping[str, Callable[..., Any]]
+"""What takes the place of a part: by the name under which it is looked up, with its module."""
+CAMERA = f"{sample.__name__}.random_camera"
+LENS = f"{scenes.__name__}.random_lens"
+RANGES = f"{scenes.__name__}._radii"
+SIZES = f"{scenes.__name__}._magnitude"
 
 
 def camera_without(rng: np.random.Generator, **settings: Any) -> Camera:
@@ -100,22 +104,22 @@ PLAIN = {"contrast": 0.0, "highlight_gain": 1.0}
 
 
 def _camera(**settings: Any) -> Patches:
-    return {(sample, "random_camera"): partial(camera_without, **settings)}
+    return {CAMERA: partial(camera_without, **settings)}
 
 
 WITHOUT: dict[str, Patches] = {
     "nothing": {},
-    "shapes of the aperture": {(scenes, "random_lens"): plain_lens},
-    "softness of the blur": {(scenes, "random_lens"): hard_lens},
-    "chromatic aberration": {(scenes, "random_lens"): one_colour_lens},
+    "shapes of the aperture": {LENS: plain_lens},
+    "softness of the blur": {LENS: hard_lens},
+    "chromatic aberration": {LENS: one_colour_lens},
     "noise": _camera(**NOISELESS),
     "sharpening in the camera": _camera(**UNSHARPENED),
     "JPEG": _camera(**LOSSLESS),
     "softness of the camera": _camera(**CRISP),
     "highlights and tone curve": _camera(**PLAIN),
     "the whole camera": _camera(**NOISELESS, **UNSHARPENED, **LOSSLESS, **CRISP, **PLAIN),
-    "occlusion": {(scenes, "_radii"): radii_of_one_surface},
-    "radii above 10 px": {(scenes, "_magnitude"): smaller_magnitude},
+    "occlusion": {RANGES: radii_of_one_surface},
+    "radii above 10 px": {SIZES: smaller_magnitude},
 }
 
 
@@ -170,21 +174,30 @@ def main() -> None:
 def render_without(name: str, photos: list[Path], folder: Path, count: int, processes: int) -> None:
     """Fill `folder` with rendered pairs, the part `name` left out."""
     write_facts(folder, {"without": name, "size": CROP_PX, "count": count})
+    render_with(WITHOUT[name], photos, folder, count, processes)
+
+
+def render_with(
+    patches: Patches, photos: list[Path], folder: Path, count: int, processes: int, seed: int = 0
+) -> None:
+    """Fill `folder`, which has its facts, with pairs of the renderer with some parts replaced."""
     shards = [n for n in range(-(-count // SHARD_SIZE)) if not shard_folder(folder, n).exists()]
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes) as pool:
-        pool.map(partial(_render_shard, name, photos, folder), shards, chunksize=1)
+        pool.map(partial(_render_shard, patches, photos, folder, seed), shards, chunksize=1)
 
 
-def _render_shard(name: str, photos: list[Path], folder: Path, number: int) -> None:
+def _render_shard(
+    patches: Patches, photos: list[Path], folder: Path, seed: int, number: int
+) -> None:
     torch.set_num_threads(1)
     library = PhotoLibrary(tuple(photos))
     pairs = []
     with ExitStack() as patched:
-        for (module, attribute), stand_in in WITHOUT[name].items():
-            patched.enter_context(mock.patch.object(module, attribute, stand_in))
+        for place, stand_in in patches.items():
+            patched.enter_context(mock.patch(place, stand_in))
         for k in range(number * SHARD_SIZE, (number + 1) * SHARD_SIZE):
-            rng = np.random.default_rng((0, k))
+            rng = np.random.default_rng((seed, k))
             pair = render([sample.random_sample(rng, library, CROP_PX)], torch.device("cpu"))
             pairs.append((pair.blurred, pair.all_in_focus, pair.radius_px.half()))
     blurred, sharp, radius = (torch.cat(arrays).numpy() for arrays in zip(*pairs, strict=True))

@@ -202,13 +202,13 @@ def random_aperture(rng: np.random.Generator) -> Aperture:
     """One of the shapes that photographs show: round, bladed or cut by the barrel.
 
     Of a hundred, about 48 are round, 26 polygons of 5 to 9 blades, 26 cat's eyes, a third of
-    these bladed as well. Most are close to evenly lit, some ring-like. They are as soft as real
-    focus brackets show (benchmarks/blur_shapes.py): 45 nearly hard, 40 softer, and 15 on the way
-    to a Gaussian.
+    these bladed as well. Most are close to evenly lit, some ring-like. 60 are nearly hard, as the
+    blur of most cameras is, 32 as soft as that of a Lytro (benchmarks/blur_shapes.py) and 8 on the
+    way to a Gaussian.
     """
     kind = rng.choice(("round", "bladed", "cats_eye"), p=(0.48, 0.26, 0.26))
     is_bladed = kind == "bladed" or (kind == "cats_eye" and rng.random() < 1 / 3)
-    softness = ((0.0, 0.2), (0.1, 0.5), (0.5, 1.0))[rng.choice(3, p=(0.45, 0.4, 0.15))]
+    softness = ((0.0, 0.15), (0.1, 0.45), (0.4, 1.0))[rng.choice(3, p=(0.6, 0.32, 0.08))]
     return Aperture(
         blades=int(rng.integers(5, 10)) if is_bladed else 0,
         rotation=float(rng.uniform(0, 2 * math.pi)),
