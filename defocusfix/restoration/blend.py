@@ -36,10 +36,10 @@ class Blend:
             self._above = self._below
             shape = (len(core), rows.fade_out, len(self._columns))
             self._below = np.zeros(shape, np.float32)
-        if rows.fade_in or rows.fade_out:
-            core *= axis_weights(rows)[:, None]
-        if columns.fade_in or columns.fade_out:
-            core *= axis_weights(columns)
+        for strip, weights in fades(rows):
+            core[:, strip] *= weights[:, None]
+        for strip, weights in fades(columns):
+            core[:, :, strip] *= weights
         if columns.fade_in:
             core[:, :, : columns.fade_in] += self._beside
         n_rows, n_columns = (len(part.core) - part.fade_out for part in (rows, columns))
@@ -52,17 +52,17 @@ class Blend:
         self._take(Span(rows.core.start, rows.core.start + n_rows), done, finished[:, :n_rows])
 
 
-def axis_weights(part: Part) -> FloatArray:
-    """Weight of every pixel of a core along one axis, (len(core),), in (0, 1].
+def fades(part: Part) -> list[tuple[slice, FloatArray]]:
+    """The strips of a core along one axis that are shared with a neighbour, and their weights.
 
-    Raised cosine in the shared strips; the weights of two neighbours sum to one.
+    Raised cosine; the weights of two neighbours sum to one.
     """
-    weights = np.ones(len(part.core), np.float32)
+    length, found = len(part.core), []
     if part.fade_in:
-        weights[: part.fade_in] = _rise(part.fade_in)
+        found.append((slice(part.fade_in), _rise(part.fade_in)))
     if part.fade_out:
-        weights[-part.fade_out :] = 1 - _rise(part.fade_out)
-    return weights
+        found.append((slice(length - part.fade_out, length), 1 - _rise(part.fade_out)))
+    return found
 
 
 def _rise(n_pixels: int) -> FloatArray:

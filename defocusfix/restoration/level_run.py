@@ -14,9 +14,8 @@ from defocusfix.restoration.calls import Calls
 from defocusfix.restoration.level import N_COLOURS, Level
 from defocusfix.restoration.overlap import overlapped
 from defocusfix.restoration.scales import Way
-from defocusfix.restoration.stored import Pixels, first_row_read
+from defocusfix.restoration.stored import Pixels, first_row_read, halved, window_of
 from defocusfix.restoration.tiles import Plan, Tile
-from defocusfix.restoration.windows import Windows
 
 FloatArray = npt.NDArray[np.float32]
 Inputs = dict[str, FloatArray]
@@ -27,21 +26,19 @@ Release = Callable[[int], None]
 class LevelRun:
     """Goes through the tiles of one level.
 
-    windows: of `pixels`. views: windows of each view that the network takes, by its name. below:
-    the level half as large; None for the smallest.
+    views: those that the network takes, by their names. below: the level half as large; None for
+    the smallest.
     """
 
     def __init__(
         self,
         calls: Calls,
         pixels: Pixels,
-        windows: Windows,
-        views: Mapping[str, Windows],
+        views: Mapping[str, Pixels],
         plan: Plan,
         below: Level | None,
     ) -> None:
-        self._calls, self._pixels = calls, pixels
-        self._windows, self._views = windows, views
+        self._calls, self._pixels, self._views = calls, pixels, views
         self._plan, self._below = plan, below
         self._spec = calls.engine.spec
         self.has_radius = "radius_px" in self._spec.outputs
@@ -95,13 +92,14 @@ class LevelRun:
     def _inputs(self, tile: Tile) -> Inputs:
         """The arrays for one tile, by the names the network knows them by."""
         rows, columns = tile.rows.window, tile.columns.window
-        image = self._windows.image(rows, columns, self._plan.number)
+        image = window_of(self._pixels, rows, columns, self._plan.number)
         inputs = {"image": self._to_network(image)[None]}
         for name, view in self._views.items():
-            inputs[name] = self._to_network(view.image(rows, columns, self._plan.number))[None]
+            seen = window_of(view, rows, columns, self._plan.number)
+            inputs[name] = self._to_network(seen)[None]
         if "coarse" not in self._spec.inputs:
             return inputs
-        colours = self._windows.half(image, self._plan.number)
+        colours = halved(image)
         if self._below is None:
             radius_px = np.full_like(colours[:1], RADIUS_UNKNOWN)
         else:
@@ -119,7 +117,8 @@ class LevelRun:
         restored = outputs["restored"]
         found = np.empty((N_COLOURS + self.has_radius, *restored.shape[1:]), np.float32)
         change = np.subtract(restored, inputs["image"][0, :, rows, columns], out=found[:N_COLOURS])
-        change *= np.float32(1 / (white - black))
+        if white - black != 1:
+            change *= np.float32(1 / (white - black))
         if self.has_radius:
             found[N_COLOURS:] = outputs["radius_px"]
         return found

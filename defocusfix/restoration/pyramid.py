@@ -22,7 +22,6 @@ from defocusfix.restoration.scales import Origins, finest_level, way_of
 from defocusfix.restoration.settings import RestoreSettings
 from defocusfix.restoration.stored import Pixels
 from defocusfix.restoration.tiles import Cut, Plan, Span, Tile, tiles
-from defocusfix.restoration.windows import Windows
 
 Report = Callable[[float], None]
 """Is told the share of the whole work that has just been done; the shares sum to one."""
@@ -67,8 +66,6 @@ def run_levels(
     all_plans = _plans(spec, height, width, cut, rows, columns, n_levels)
     all_pixels = sum(plan.window_pixels for plan in all_plans[finest:])
     origins = Origins(height, width)
-    windows = Windows(pixels, all_plans)
-    of_views = {name: Windows(view, all_plans) for name, view in (views or {}).items()}
     below: Level | None = None
     n_tiles = 0
     for plan in reversed(all_plans):
@@ -83,7 +80,7 @@ def run_levels(
             if number >= finest:
                 report(tile.window_pixels / all_pixels)
 
-        run = LevelRun(calls, pixels, windows, of_views, plan, below)
+        run = LevelRun(calls, pixels, views or {}, plan, below)
         if plan.number == 0:
             run(ways, take, count, release)
         else:

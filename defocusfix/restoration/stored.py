@@ -35,19 +35,20 @@ def window_of(pixels: Pixels, rows: Span, columns: Span, level: int) -> FloatArr
     """A window of the photo at 1/2^level of its size, (3, rows, columns) float32 in [0, 1].
 
     rows, columns: in pixels of that level; right and below the photo is continued by reflection.
-    Smaller sizes are made by 2x2 area averaging.
+    Smaller sizes are made by area averaging.
     """
     factor = 2**level
     window = np.empty((3, len(rows), len(columns)), np.float32)
-    across = _seen(columns.enlarged(factor), pixels.shape[1])
+    across = _simplest(_seen(columns.enlarged(factor), pixels.shape[1]))
     down = _seen(rows.enlarged(factor), pixels.shape[0])
-    every = max(1, STRIP_VALUES // (3 * len(across) * factor))
+    share = np.float32(1 / (_white(pixels) * factor**2))
+    every = max(1, STRIP_VALUES // (3 * len(columns) * factor**2))
     for start in range(0, len(rows), every):
-        strip = pixels[_simplest(down[start * factor : (start + every) * factor])]
-        image = _in_unit_range(strip[:, _simplest(across)]).transpose(2, 0, 1)
-        for _ in range(level):
-            image = halved(image)
-        window[:, start : start + every] = image
+        strip = pixels[_simplest(down[start * factor : (start + every) * factor])][:, across]
+        if strip.dtype == np.float32:
+            strip = _in_unit_range(strip)
+        sums = _block_sums(strip, factor)
+        np.multiply(sums, share, out=window[:, start : start + every], dtype=np.float32)
     return window
 
 
@@ -83,27 +84,65 @@ def changed(pixels: Pixels, change: FloatArray, amount: FloatArray | np.float32)
     change: (3, H, W) on the scale where white is 1; the whole of it keeps values in [0, 1], and
     gray takes the mean of the three. amount: (H, W) or one number, 0 to 1.
     """
-    image = to_image(pixels).transpose(2, 0, 1)
-    step = (image + change).clip(0, 1) - image
+    white = np.float32(_white(pixels))
+    is_float = pixels.dtype == np.float32
+    image = _in_unit_range(pixels) if is_float else pixels
+    before = np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32, copy=False)
+    after: FloatArray = change * white
+    after += before
+    np.clip(after, 0, white, out=after)
+    if not is_float and len(before) == len(after) and np.ndim(amount) == 0 and amount == 1:
+        return _as_stored(after, pixels)
+    step = np.subtract(after, before, out=after)
     step *= amount
-    if pixels.shape[2] == 1:
+    if len(before) == 1:
         step = step.mean(axis=0, keepdims=True)
-    step = step.transpose(1, 2, 0)
-    if pixels.dtype == np.float32:
+    if is_float:
         # Values beyond black and white are legal in such a photo and may stay so.
-        return np.clip(pixels + step, np.minimum(pixels, 0), np.maximum(pixels, 1))
-    white = np.iinfo(pixels.dtype).max
-    steps = np.rint(step * np.float32(white)).astype(np.int32)
-    steps += pixels
-    restored: Pixels = steps.clip(0, white).astype(pixels.dtype)
-    return restored
+        step = step.transpose(1, 2, 0)
+        kept: Pixels = np.clip(pixels + step, np.minimum(pixels, 0), np.maximum(pixels, 1))
+        return kept
+    step += before
+    return _as_stored(step, pixels)
+
+
+def _as_stored(planes: FloatArray, pixels: Pixels) -> Pixels:
+    """Values (C, H, W) within what whole numbers of the photo's kind hold, rounded to these."""
+    whole: Pixels = np.rint(planes, out=planes).astype(pixels.dtype)
+    return np.stack(list(whole), axis=-1)
+
+
+def _white(pixels: Pixels) -> int:
+    """The stored value of white."""
+    return 1 if pixels.dtype == np.float32 else int(np.iinfo(pixels.dtype).max)
+
+
+def _block_sums(strip: Pixels, factor: int) -> npt.NDArray[Any]:
+    """Sums over blocks of `factor` x `factor` pixels: (H, W, C) to (3, H/factor, W/factor)."""
+    if factor == 1:
+        planes = strip.transpose(2, 0, 1)
+        return planes if len(planes) == 3 else np.repeat(planes, 3, axis=0)
+    most = _white(strip) * factor**2
+    exact = np.float32 if strip.dtype == np.float32 else np.min_scalar_type(most)
+    sums = np.add(strip[0::factor], strip[1::factor], dtype=exact)
+    for row in range(2, factor):
+        sums += strip[row::factor]
+    n_channels = strip.shape[2]
+    flat = sums.reshape(len(sums), -1)  # plane by plane: numpy is slow along three values
+    planes = np.empty((3, len(sums), flat.shape[1] // (n_channels * factor)), exact)
+    for channel in range(n_channels):
+        values = [flat[:, channel + n_channels * k :: n_channels * factor] for k in range(factor)]
+        np.add(values[0], values[1], out=planes[channel])
+        for more in values[2:]:
+            planes[channel] += more
+    planes[n_channels:] = planes[0]
+    return planes
 
 
 def _in_unit_range(pixels: Pixels) -> FloatArray:
     if pixels.dtype == np.float32:
         return np.nan_to_num(pixels, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
-    white = np.float32(1 / np.iinfo(pixels.dtype).max)
-    return np.multiply(pixels, white, dtype=np.float32)
+    return np.multiply(pixels, np.float32(1 / _white(pixels)), dtype=np.float32)
 
 
 def _seen(span: Span, length: int) -> npt.NDArray[np.intp]:

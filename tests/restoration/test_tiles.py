@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from defocusfix.restoration.blend import Blend, axis_weights
+from defocusfix.restoration.blend import Blend, fades
 from defocusfix.restoration.tiles import Cut, Plan, Span, halves, parts, tiles
 
 CUTS = st.builds(
@@ -79,8 +79,10 @@ def test_weights_sum_to_one_at_every_pixel(cut, n_units):
     length = n_units * cut.multiple
     total = np.zeros(length)
     for part in parts(length, cut):
-        weights = axis_weights(part)
-        assert weights.min() > 0
+        weights = np.ones(len(part.core))
+        for strip, of_strip in fades(part):
+            assert of_strip.min() > 0
+            weights[strip] *= of_strip
         total[part.core.indices] += weights
     assert np.abs(total - 1).max() < 1e-6
 
