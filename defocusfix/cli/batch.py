@@ -35,8 +35,8 @@ class Course:
     """How photos are gone through, beside what is done to each."""
 
     recipe: Recipe
-    is_demanded: bool
-    """Whether engine, device or precision were asked for."""
+    demands: frozenset[str]
+    """Which of engine, device and precision were asked for."""
     as_json: bool
     home: Path | None = None
     """The folder that keeps the journal; None for no journal."""
@@ -135,7 +135,7 @@ class Passage:
             self._teller = stack.enter_context(
                 Teller(
                     "Restoring",
-                    is_demanded=course.is_demanded,
+                    demands=course.demands,
                     as_json=course.as_json,
                     details=details,
                 )

@@ -90,7 +90,7 @@ def map_defocus(
         on_exists=on_exists,
     )
 
-    from defocusfix.cli.telling import Teller, raise_what_failed
+    from defocusfix.cli.telling import Teller, demanded, raise_what_failed
     from defocusfix.jobs.files import Streams
     from defocusfix.jobs.mapping import MAP_BITS, Mapping
     from defocusfix.jobs.run import run_plan
@@ -113,7 +113,7 @@ def map_defocus(
         streams=Streams(output.standard_input, output.data_bytes),
         may_overwrite=on_exists is OnExists.OVERWRITE,
     )
-    is_demanded = (engine, device, precision) != ("auto", "auto", "auto")
-    with Teller("Mapping", is_demanded=is_demanded, as_json=as_json) as teller:
+    demands = demanded(engine=engine, device=device, precision=precision)
+    with Teller("Mapping", demands=demands, as_json=as_json) as teller:
         finished = run_plan(plan, work, teller)
     raise_what_failed(finished, len(plan.items), "mapped")

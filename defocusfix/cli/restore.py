@@ -283,6 +283,7 @@ def restore(
     plan = None if is_watch else search.plan()
 
     from defocusfix.cli.batch import Course, carry_out, watch
+    from defocusfix.cli.telling import demanded
     from defocusfix.cli.weights import ready_weights
     from defocusfix.jobs.recipe import Recipe
     from defocusfix.restoration import RestoreSettings
@@ -306,7 +307,7 @@ def restore(
     )
     course = Course(
         recipe=recipe,
-        is_demanded=(engine, device, precision) != ("auto", "auto", "auto"),
+        demands=demanded(engine=engine, device=device, precision=precision),
         as_json=as_json,
         home=search.home,
         folders=search.folders,

@@ -54,14 +54,14 @@ class Teller:
     a line for each photo if there are few or --verbose was given, and a summary at the end, in
     which each kind of warning stands once. What is kept until then does not grow with the photos.
 
-    verb: what is done to each photo, as in "Restoring". is_demanded: whether engine, device or
-    precision were asked for, or else chosen here. megapixels: of all photos together; None if that
-    is not known. details: what holds the failures that the screen has no room for, such as the
-    report or the folder of the journal; None if nothing does.
+    verb: what is done to each photo, as in "Restoring". demands: what `demanded` found; the rest is
+    chosen here. megapixels: of all photos together; None if that is not known. details: what holds
+    the failures that the screen has no room for, such as the report or the folder of the journal;
+    None if nothing does.
     """
 
     verb: str
-    is_demanded: bool
+    demands: frozenset[str]
     as_json: bool
     megapixels: float | None = None
     details: Path | None = None
@@ -198,14 +198,15 @@ class Teller:
 
     def _in_words(self, method: Method) -> str:
         """What computes, and why that and nothing else."""
-        if self.is_demanded:
+        reason = "fastest here"
+        if self.demands:
+            reason = f"fastest with the {' and '.join(sorted(self.demands))} demanded"
+        if "precision" in self.demands:
             reason = "as demanded"
         elif method.precision != FULL_PRECISION:
-            reason = f"fastest here, enough for {method.output_bits}-bit output"
+            reason += f", enough for {method.output_bits}-bit output"
         elif method.output_bits > 8:
-            reason = f"fastest here for {method.output_bits}-bit output"
-        else:
-            reason = "fastest here"
+            reason += f" for {method.output_bits}-bit output"
         return (
             f"{method.model}, {method.engine} on {method.device} in {method.precision} ({reason})"
         )
@@ -229,6 +230,12 @@ class Teller:
         if n_more > 0:
             place = "" if self.details is None else f"; {self.details} has all"
             output.say(f"  and {n_more:,} more{place}")
+
+
+def demanded(*, engine: str, device: str, precision: str) -> frozenset[str]:
+    """Which of these were asked for, by name, and not left to be chosen."""
+    asked = {"engine": engine, "device": device, "precision": precision}
+    return frozenset(name for name, value in asked.items() if value != "auto")
 
 
 def raise_what_failed(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from defocusfix.cli import output, telling
-from defocusfix.cli.telling import MOST_NAMES, MOST_TOLD_EACH, Teller, raise_what_failed
+from defocusfix.cli.telling import MOST_NAMES, MOST_TOLD_EACH, Teller, demanded, raise_what_failed
 from defocusfix.errors import InputError, PartialError
 from defocusfix.jobs.events import (
     Finished,
@@ -32,8 +32,8 @@ def done(item: Item = ITEM, *, precision: str = "fp32", bits: int = 8, **facts) 
     return PhotoDone(item, PICTURE, method, seconds=20.0, megapixels=24.0, **told)
 
 
-def told(capsys, *events, is_demanded: bool = False, **more) -> list[str]:
-    teller = Teller("Restoring", is_demanded=is_demanded, as_json=False, **more)
+def told(capsys, *events, demands: frozenset[str] = frozenset(), **more) -> list[str]:
+    teller = Teller("Restoring", demands=demands, as_json=False, **more)
     for event in events:
         teller(event)
     out, err = capsys.readouterr()
@@ -42,18 +42,31 @@ def told(capsys, *events, is_demanded: bool = False, **more) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("precision", "bits", "is_demanded", "reason"),
+    ("precision", "bits", "demands", "reason"),
     [
-        ("fp32", 8, False, "in fp32 (fastest here)"),
-        ("bf16", 8, False, "in bf16 (fastest here, enough for 8-bit output)"),
-        ("fp32", 16, False, "in fp32 (fastest here for 16-bit output)"),
-        ("fp16", 16, True, "in fp16 (as demanded)"),
+        ("fp32", 8, {}, "in fp32 (fastest here)"),
+        ("bf16", 8, {}, "in bf16 (fastest here, enough for 8-bit output)"),
+        ("fp32", 16, {}, "in fp32 (fastest here for 16-bit output)"),
+        ("fp16", 16, {"precision": "fp16"}, "in fp16 (as demanded)"),
+        (
+            "int8",
+            8,
+            {"engine": "onnxruntime"},
+            "in int8 (fastest with the engine demanded, enough for 8-bit output)",
+        ),
+        (
+            "fp32",
+            16,
+            {"engine": "openvino", "device": "cpu"},
+            "in fp32 (fastest with the device and engine demanded for 16-bit output)",
+        ),
     ],
 )
 def test_the_line_of_a_photo_says_what_computed_it_and_why(
-    capsys, precision, bits, is_demanded, reason
+    capsys, precision, bits, demands, reason
 ):
-    (line,) = told(capsys, done(precision=precision, bits=bits), is_demanded=is_demanded)
+    asked = demanded(**{"engine": "auto", "device": "auto", "precision": "auto"} | demands)
+    (line,) = told(capsys, done(precision=precision, bits=bits), demands=asked)
     assert reason in line
     assert "6000 x 4000 (24.0 MP)" in line
     assert "20.0 s, 1.2 MP/s" in line
@@ -124,7 +137,7 @@ def test_progress_of_two_photos_at_the_same_time_is_told_apart(monkeypatch):
     monkeypatch.setattr(telling, "track_batch", lambda *_: nullcontext(Display()))
     first, second = batch(2)
     method = done().method
-    teller = Teller("Restoring", is_demanded=False, as_json=False)
+    teller = Teller("Restoring", demands=frozenset(), as_json=False)
     for event in (
         Started("program", (first, second)),
         PhotoStarted(first, PICTURE, 24.0, method),
@@ -185,7 +198,7 @@ def test_warnings_are_grouped_by_kind_whatever_numbers_they_hold(capsys):
 
 def test_one_teller_tells_of_several_runs_each_by_itself(capsys):
     first, second = batch(2), batch(1)
-    teller = Teller("Restoring", is_demanded=False, as_json=False)
+    teller = Teller("Restoring", demands=frozenset(), as_json=False)
     for event in (Started("t", first), done(first[0], warnings=("odd",)), Finished(1, 0, (), 1.0)):
         teller(event)
     capsys.readouterr()
