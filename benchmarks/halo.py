@@ -1,8 +1,9 @@
 """How far a network's result at one place depends on the photo around it.
 
-    python benchmarks/halo.py photo.jpg [--model FILE] [--tile 512] [--precision int8]
+    python benchmarks/halo.py photo.jpg... [--model FILE] [--tile 512] [--precision int8]
+        [--halos 64 80]
 
-Restores the middle of a photo once as a whole and once in tiles, for several halos, and prints the
+Restores the middle of each photo once as a whole and in tiles, for several halos, and prints the
 largest and the 99.9th percentile difference of the restored image (in steps of 1/255) and of the
 radius map (in pixels). The halo that a model ships with is the smallest one here whose largest
 image difference stays under one step.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,21 +43,28 @@ class OtherHalo:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("photo", type=Path)
+    parser.add_argument("photos", type=Path, nargs="+", metavar="photo")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--tile", type=int, default=512)
     parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--halos", type=int, nargs="+", default=HALOS_PX, metavar="PX")
     options = parser.parse_args()
 
     engine = open_engine(model_file(options.model), device="cpu", precision=options.precision)
-    image = read_photo(options.photo).to_float()[..., :3]
+    for photo in options.photos:
+        compare(engine, photo, options.tile, options.halos)
+
+
+def compare(engine: Engine, photo: Path, tile: int, halos: Sequence[int]) -> None:
+    """Print how far tiles with each halo are from the whole."""
+    image = read_photo(photo).to_float()[..., :3]
     top, left = (max(0, (side - SIDE_PX) // 2) for side in image.shape[:2])
     image = np.ascontiguousarray(image[top : top + SIDE_PX, left : left + SIDE_PX])
     whole = Restorer(engine, RestoreSettings(tile=0, scale=1))(image)
-    print(f"{options.photo.name}, {image.shape[1]}x{image.shape[0]}, tiles of {options.tile} px")
+    print(f"{photo.name}, {image.shape[1]}x{image.shape[0]}, tiles of {tile} px")
     print("halo px   image, steps of 1/255: largest, 99.9 %   radius, px: largest, 99.9 %")
-    for halo in HALOS_PX:
-        settings = RestoreSettings(tile=options.tile, scale=1)
+    for halo in halos:
+        settings = RestoreSettings(tile=tile, scale=1)
         tiled = Restorer(OtherHalo(engine, halo), settings)(image)
         steps = np.abs(tiled.image - whole.image) * 255
         line = f"{halo:7d}   {steps.max():10.3f} {np.quantile(steps, 0.999):10.4f}"

@@ -26,13 +26,11 @@ class Level:
 
     def keep(self, rows: Span, columns: Span, values: FloatArray) -> None:
         """Take a finished part. values: (C, rows, columns), change and radius in its pixels."""
-        place = rows.within(self.rows).indices, columns.within(self.columns).indices
-        self._values[:, *place] = values
+        self._values[:, *self._place(rows, columns)] = values
 
     def window(self, rows: Span, columns: Span) -> FloatArray:
         """(C, rows, columns) of a part that must lie inside the rectangle."""
-        part = self._values[:, rows.within(self.rows).indices, columns.within(self.columns).indices]
-        return part.astype(np.float32)
+        return self._values[:, *self._place(rows, columns)].astype(np.float32)
 
     def doubled(self, rows: Span, columns: Span) -> FloatArray:
         """The same (C, rows, columns) for a part, in pixels, of the level twice as large."""
@@ -45,6 +43,9 @@ class Level:
 
     def radius_range(self, rows: Span, columns: Span, rare: float) -> tuple[float, float]:
         """Radii, in pixels of this level, that all of a part but a share `rare` is above, below."""
-        radius_px = self.window(rows, columns)[N_COLOURS]
+        radius_px = self._values[N_COLOURS, *self._place(rows, columns)].astype(np.float32)
         weakest, strongest = np.quantile(radius_px, (rare, 1 - rare))
         return float(weakest), float(strongest)
+
+    def _place(self, rows: Span, columns: Span) -> tuple[slice, slice]:
+        return rows.within(self.rows).indices, columns.within(self.columns).indices

@@ -39,12 +39,13 @@ def window_of(pixels: Pixels, rows: Span, columns: Span, level: int) -> FloatArr
     """
     factor = 2**level
     window = np.empty((3, len(rows), len(columns)), np.float32)
-    across = _simplest(_seen(columns.enlarged(factor), pixels.shape[1]))
+    across = _seen(columns.enlarged(factor), pixels.shape[1])
     down = _seen(rows.enlarged(factor), pixels.shape[0])
     share = np.float32(1 / (_white(pixels) * factor**2))
     every = max(1, STRIP_VALUES // (3 * len(columns) * factor**2))
     for start in range(0, len(rows), every):
-        strip = pixels[_simplest(down[start * factor : (start + every) * factor])][:, across]
+        strip = pixels[_simplest(down[start * factor : (start + every) * factor])]
+        strip = _columns(strip, across)
         if strip.dtype == np.float32:
             strip = _in_unit_range(strip)
         sums = _block_sums(strip, factor)
@@ -153,6 +154,16 @@ def _seen(span: Span, length: int) -> npt.NDArray[np.intp]:
     period = max(1, 2 * (length - 1))
     indices %= period
     return np.minimum(indices, period - indices)
+
+
+def _columns(strip: Pixels, indices: npt.NDArray[np.intp]) -> Pixels:
+    """These columns of `strip`. Picked one by one, all would be slow for the sake of a rim."""
+    breaks = np.flatnonzero(np.diff(indices) != 1)
+    n_inside = len(indices) if len(breaks) == 0 else int(breaks[0]) + 1
+    inside = strip[:, indices[0] : indices[0] + n_inside]
+    if n_inside == len(indices):
+        return inside
+    return np.concatenate((inside, strip[:, indices[n_inside:]]), axis=1)
 
 
 def _simplest(indices: npt.NDArray[np.intp]) -> slice | npt.NDArray[np.intp]:
