@@ -5,8 +5,8 @@
 
 Restores the middle of each photo once as a whole and in tiles, for several halos, and prints the
 largest and the 99.9th percentile difference of the restored image (in steps of 1/255) and of the
-radius map (in pixels). The halo that a model ships with is the smallest one here whose largest
-image difference stays under one step.
+radius map (in pixels), beside the halo asked for and the one that an even cut gives. The halo that
+a model ships with is the smallest one here whose largest image difference stays under one step.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from defocusfix.network_spec import NetworkSpec
 from defocusfix.photo.read import read_photo
 from defocusfix.restoration.restorer import Restorer, model_file
 from defocusfix.restoration.settings import RestoreSettings
+from defocusfix.restoration.tiles import Cut, parts
 
 HALOS_PX = (32, 48, 64, 80, 96, 128, 160)
 SIDE_PX = 1024
@@ -62,16 +64,34 @@ def compare(engine: Engine, photo: Path, tile: int, halos: Sequence[int]) -> Non
     image = np.ascontiguousarray(image[top : top + SIDE_PX, left : left + SIDE_PX])
     whole = Restorer(engine, RestoreSettings(tile=0, scale=1))(image)
     print(f"{photo.name}, {image.shape[1]}x{image.shape[0]}, tiles of {tile} px")
-    print("halo px   image, steps of 1/255: largest, 99.9 %   radius, px: largest, 99.9 %")
+    print(
+        "halo asked, had px   image, steps of 1/255: largest, 99.9 %   radius, px: largest, 99.9 %"
+    )
     for halo in halos:
         settings = RestoreSettings(tile=tile, scale=1)
         tiled = Restorer(OtherHalo(engine, halo), settings)(image)
         steps = np.abs(tiled.image - whole.image) * 255
-        line = f"{halo:7d}   {steps.max():10.3f} {np.quantile(steps, 0.999):10.4f}"
+        had = min(real_halo(engine.spec, halo, tile, side) for side in image.shape[:2])
+        line = f"{halo:7d} {had:4d}   {steps.max():10.3f} {np.quantile(steps, 0.999):10.4f}"
         if tiled.radius_px is not None and whole.radius_px is not None:
             pixels = np.abs(tiled.radius_px - whole.radius_px)
             line += f"   {pixels.max():10.3f} {np.quantile(pixels, 0.999):10.4f}"
         print(line)
+
+
+def real_halo(spec: NetworkSpec, halo: int, tile: int, side: int) -> int:
+    """The least that windows of full size reach beyond their cores; an even cut makes it wider."""
+    multiple = spec.size_multiple
+    cut = Cut(window=tile, overlap=spec.overlap, halo=halo, multiple=multiple)
+    whole = -(-side // (multiple << spec.levels - 1)) * (multiple << spec.levels - 1)
+    found = parts(whole, cut)
+    return min(
+        (
+            min(after.core.start - after.window.start, before.window.stop - before.core.stop)
+            for before, after in pairwise(found)
+        ),
+        default=whole,
+    )
 
 
 if __name__ == "__main__":
