@@ -44,8 +44,8 @@ def window_of(pixels: Pixels, rows: Span, columns: Span, level: int) -> FloatArr
     share = np.float32(1 / (_white(pixels) * factor**2))
     every = max(1, STRIP_VALUES // (3 * len(columns) * factor**2))
     for start in range(0, len(rows), every):
-        strip = pixels[_simplest(down[start * factor : (start + every) * factor])]
-        strip = _columns(strip, across)
+        strip = _taken(pixels, down[start * factor : (start + every) * factor], axis=0)
+        strip = _taken(strip, across, axis=1)
         if strip.dtype == np.float32:
             strip = _in_unit_range(strip)
         sums = _block_sums(strip, factor)
@@ -156,18 +156,14 @@ def _seen(span: Span, length: int) -> npt.NDArray[np.intp]:
     return np.minimum(indices, period - indices)
 
 
-def _columns(strip: Pixels, indices: npt.NDArray[np.intp]) -> Pixels:
-    """These columns of `strip`. Picked one by one, all would be slow for the sake of a rim."""
+def _taken(pixels: Pixels, indices: npt.NDArray[np.intp], axis: int) -> Pixels:
+    """These rows or columns of `pixels`; a view unless some are reflected, which come last.
+
+    Only those are picked one by one, since all would be slow for the sake of a rim.
+    """
     breaks = np.flatnonzero(np.diff(indices) != 1)
     n_inside = len(indices) if len(breaks) == 0 else int(breaks[0]) + 1
-    inside = strip[:, indices[0] : indices[0] + n_inside]
+    inside = pixels[(slice(None),) * axis + (slice(indices[0], indices[0] + n_inside),)]
     if n_inside == len(indices):
         return inside
-    return np.concatenate((inside, strip[:, indices[n_inside:]]), axis=1)
-
-
-def _simplest(indices: npt.NDArray[np.intp]) -> slice | npt.NDArray[np.intp]:
-    """The same as a slice, which copies nothing, where the pixels follow each other."""
-    if indices[-1] - indices[0] == len(indices) - 1 and (np.diff(indices) == 1).all():
-        return slice(int(indices[0]), int(indices[-1]) + 1)
-    return indices
+    return np.concatenate((inside, pixels.take(indices[n_inside:], axis)), axis)
