@@ -120,6 +120,17 @@ def number_by_number(function: Callable[..., Tensor], *values: Tensor) -> Tensor
     return function(*(each.flatten(1) for each in values)).reshape(values[0].shape)
 
 
+def in_short_numbers(features: Tensor) -> Tensor:
+    """The same (B, C, H, W); in graphs a 1x1 convolution that changes nothing.
+
+    Told to compute in bf16, OpenVINO stays with float32, at twice the memory, for all that follows
+    the last convolution of a graph, transposed ones aside.
+    """
+    if not torch.compiler.is_exporting():
+        return features
+    return F.conv2d(features, torch.eye(features.shape[1])[:, :, None, None])
+
+
 class SqueezeExcite(nn.Module):
     """Every channel times a factor in (0, 1) that the means of all channels decide.
 

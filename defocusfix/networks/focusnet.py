@@ -33,6 +33,7 @@ from defocusfix.networks.blocks import (
     after_unshuffle,
     enlarged_unshuffled,
     halved,
+    in_short_numbers,
     number_by_number,
     shuffled,
     twice_as_large,
@@ -134,7 +135,8 @@ class FocusNet(nn.Module):
         features = after_unshuffle(image - 0.5, others, self.head, 2)
         refined = self.tail(self.body(features))  # (B, 12, H/2, W/2)
         openness = enlarged_unshuffled(number_by_number(gate, radius), copies=3)
-        return number_by_number(torch.add, image, shuffled(openness * (correction + refined)))
+        change = shuffled(in_short_numbers(openness * (correction + refined)))  # (B, 3, H, W)
+        return number_by_number(torch.add, image, change)
 
 
 def gate(radius_px: Tensor) -> Tensor:

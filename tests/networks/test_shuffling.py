@@ -10,6 +10,7 @@ from defocusfix.networks.blocks import (
     after_unshuffle,
     enlarged_unshuffled,
     halved,
+    in_short_numbers,
     number_by_number,
     shuffled,
     twice_as_large,
@@ -80,6 +81,12 @@ def test_numbers_by_themselves_are_the_same_in_one_line(both):
     trained, exported = both(lambda: number_by_number(torch.add, image, change))
     assert torch.equal(exported, trained)
     assert torch.equal(trained, image + change)
+
+
+def test_short_numbers_change_nothing_in_float32(both):
+    features = torch.rand(2, 12, 5, 7, generator=seeded())
+    for kept in both(lambda: in_short_numbers(features)):
+        assert torch.equal(kept, features)
 
 
 def seeded() -> torch.Generator:
