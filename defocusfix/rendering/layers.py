@@ -135,11 +135,17 @@ def _scattered(part: LinearLayer, sources: list[Tensor]) -> list[Tensor]:
 
 
 def _positions(part: LinearLayer) -> Tensor:
-    """Where each point's radius lies among its surface's levels, (N, 1, H, W), counted from 0."""
-    lowest = [spread.radii_px[0] for spread in part.spreads]
-    step = [spread.radii_px[1] - spread.radii_px[0] for spread in part.spreads]
-    origin, scale = torch.tensor([lowest, step], device=part.radius_px.device).view(2, -1, 1, 1)
-    return ((part.radius_px - origin) / scale)[:, None]
+    """Where each point's radius lies among its surface's levels, (N, 1, H, W), counted from 0.
+
+    At -1 or less, or beyond the last level by 1 or more, are points that are not on the surface.
+    """
+    found = []
+    for spread, radius_px in zip(part.spreads, part.radius_px, strict=True):
+        levels = torch.tensor(spread.radii_px, device=radius_px.device)
+        above = torch.bucketize(radius_px.contiguous(), levels).clamp(1, len(levels) - 1)
+        low, high = levels[above - 1], levels[above]
+        found.append(above - 1 + (radius_px - low) / (high - low))
+    return torch.stack(found)[:, None]  # (N, 1, H, W)
 
 
 def _transfer_functions(psfs: list[np.ndarray], like: Tensor) -> Tensor:

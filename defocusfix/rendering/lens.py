@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -18,10 +17,11 @@ from defocusfix.optics import (
     second_moment_radius,
 )
 
-LEVEL_SPACING = 0.15  # of the radius, between levels of one surface
-LEAST_SPACING_PX = 0.4
-MOST_LEVELS = 8
+LEVEL_RATIO = 1.25  # of the radii of neighbouring levels of one surface, away from focus
+LEAST_SPACING_PX = 0.5  # of neighbouring levels near focus
+LARGEST_LEVEL_PX = 100.0
 RING_SHARE = 0.08  # of random lenses
+MOST_COLOUR_SHIFT_PX = 1.0
 LARGEST_RING_PX = 64  # whole radii up to which a ring's second moment is known
 
 
@@ -56,7 +56,7 @@ class Ring:
 class Spread:
     """How one surface is spread: point spread functions at some radii, to interpolate between."""
 
-    radii_px: tuple[float, ...]  # N, signed, rising in equal steps
+    radii_px: tuple[float, ...]  # N, signed, rising
     psfs: np.ndarray  # (N, 3, K, K) float32 for R, G, B, or (N, 1, K, K); K odd, each sums to 1
 
     @property
@@ -103,7 +103,11 @@ def random_lens(rng: np.random.Generator, largest_radius_px: float) -> LensBlur:
     """A plausible lens, for a scene with blur radii up to `largest_radius_px`."""
     has_colour_shift = largest_radius_px > 1 and rng.random() < 0.4
     aperture: Aperture | Ring = random_aperture(rng)
-    colour_shift = float(rng.normal(0, 0.06 * largest_radius_px)) if has_colour_shift else 0.0
+    colour_shift = 0.0
+    if has_colour_shift:
+        # The same at every distance, in focus too, where more would be no truth of radius 0.
+        shift = rng.normal(0, 0.06 * largest_radius_px)
+        colour_shift = float(np.clip(shift, -MOST_COLOUR_SHIFT_PX, MOST_COLOUR_SHIFT_PX))
     diffraction = float(rng.uniform(0, 0.5)) if rng.random() < 0.3 else 0.0
     if rng.random() < RING_SHARE:
         aperture = Ring(int(rng.choice((3, 6))), float(rng.choice((2.0, 2.5))))
@@ -111,12 +115,25 @@ def random_lens(rng: np.random.Generator, largest_radius_px: float) -> LensBlur:
 
 
 def _levels(low: float, high: float) -> list[float]:
-    """Signed radii at which a surface is blurred, from `low` to `high`."""
+    """Signed radii at which a surface is blurred, from `low` to `high`.
+
+    Between two of them blur is mixed, which is as strong as a mean of their radii, of squares. So
+    they lie close near focus, where nothing may be blurred, and in equal ratios away from it.
+    """
     if high - low < 1e-3:
         return [(low + high) / 2]
-    spacing = max(LEAST_SPACING_PX, LEVEL_SPACING * max(abs(low), abs(high)))
-    count = min(MOST_LEVELS, 1 + math.ceil((high - low) / spacing))
-    return np.linspace(low, high, max(count, 2)).tolist()
+    near_ends = LEAST_SPACING_PX / 4
+    between = (sign * level for sign in (-1, 1) for level in _usual_levels())
+    inner = {level for level in between if low + near_ends < level < high - near_ends}
+    return [low, *sorted(inner), high]
+
+
+@cache
+def _usual_levels() -> tuple[float, ...]:
+    levels = [0.0]
+    while levels[-1] < LARGEST_LEVEL_PX:
+        levels.append(max(levels[-1] + LEAST_SPACING_PX, levels[-1] * LEVEL_RATIO))
+    return tuple(levels)
 
 
 def _resized(psf: np.ndarray, half: int) -> np.ndarray:

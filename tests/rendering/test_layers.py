@@ -41,6 +41,15 @@ def photo_of(*layers: LinearLayer) -> torch.Tensor:
     return blur_layers(layers, WHOLE)[0]
 
 
+def test_a_slope_through_focus_is_sharp_where_its_radius_is_zero():
+    slope = torch.linspace(-12, 24, SIDE).expand(SIDE, SIDE)
+    light = torch.rand(3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    error = (photo_of(surface(light, slope)) - light).square().mean(dim=(0, 1)).sqrt()
+    in_focus = int(slope[0].abs().argmin())
+    assert error[in_focus] < 0.15 * error[-1]
+    assert error[in_focus] == error.min()
+
+
 def batch_of(*scenes: list[LinearLayer]) -> list[LinearLayer]:
     """The layers of several scenes, put together place by place."""
     layers = []
