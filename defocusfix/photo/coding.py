@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
+from defocusfix.photo.photoshop import resources_without_place
+
 # PNG chunks that say what the colours mean; true for new pixels, whatever else is left out.
 PNG_COLOUR_CHUNKS = frozenset(b"gAMA cHRM sRGB mDCV mDCv cLLI cLLi".split())
+_PLACE = re.compile(rb"\w:GPS", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +160,14 @@ def bare(coding: Coding) -> Coding:
 def without_place(coding: Coding) -> Coding:
     """The same coding without those parts that hold a GPS position."""
     match coding:
-        case JpegCoding(segments=segments):
-            return replace(coding, segments=tuple(s for s in segments if not _has_place(s)))
+        case JpegCoding(segments=segments, resources=resources):
+            return replace(
+                coding,
+                segments=tuple(s for s in segments if not _has_place(s)),
+                resources=resources_without_place(resources),
+            )
+        case TiffCoding(resources=resources):
+            return replace(coding, resources=resources_without_place(resources))
         case PngCoding(chunks):
             return PngCoding(tuple(chunk for chunk in chunks if not _has_place(chunk[1])))
         case Jpeg2000Coding(boxes=boxes):
@@ -168,4 +178,5 @@ def without_place(coding: Coding) -> Coding:
 
 def _has_place(content: bytes) -> bool:
     # As XMP spells it, in extended XMP and in text chunks; or EXIF and XMP packed as texts of PNG.
-    return b"exif:GPS" in content or content.startswith((b"Raw profile type ", b"XML:com.adobe"))
+    packed = (b"Raw profile type ", b"XML:com.adobe")
+    return _PLACE.search(content) is not None or content.startswith(packed)

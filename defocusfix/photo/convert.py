@@ -18,7 +18,8 @@ from defocusfix.photo.coding import (
     TiffCoding,
     WebpCoding,
 )
-from defocusfix.photo.jpeg import MAX_EXIF, MAX_XMP, jpeg_coding
+from defocusfix.photo.jpeg import jpeg_coding
+from defocusfix.photo.jpeg_segments import MAX_EXIF, MAX_XMP
 from defocusfix.photo.photo import Photo
 from defocusfix.photo.pixels import exceeds_white, largest_value, with_depth
 

@@ -20,8 +20,6 @@ from defocusfix.photo.photoshop import joined_resources, split_resources
 from defocusfix.photo.pixels import TURNED_SIDEWAYS, Pixels, from_pillow, turn_upright
 from defocusfix.photo.source import Source
 
-MAX_EXIF = parts.MAX_CONTENT - len(parts.EXIF)  # bytes; a JPEG has one segment for it
-MAX_XMP = parts.MAX_CONTENT - len(parts.XMP)
 COMPONENT_IDS_RGB = (ord("R"), ord("G"), ord("B"))
 
 
@@ -125,10 +123,10 @@ def _tables_in_order(tables: list[tuple[int, ...]], is_turned: bool) -> tuple[tu
 
 
 def _metadata_segments(photo: Photo, coding: JpegCoding) -> Iterator[Segment]:
-    exif = photo.exif and metadata.exif_within(photo.exif, MAX_EXIF)
+    exif = photo.exif and metadata.exif_within(photo.exif, parts.MAX_EXIF)
     if exif:
         yield Segment(parts.APP1, parts.EXIF + exif)
-    xmp = photo.xmp and metadata.xmp_within(photo.xmp, MAX_XMP)
+    xmp = photo.xmp and metadata.xmp_within(photo.xmp, parts.MAX_XMP)
     if xmp:
         yield Segment(parts.APP1, parts.XMP + xmp)
     if photo.icc_profile is not None:

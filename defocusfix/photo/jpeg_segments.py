@@ -18,6 +18,8 @@ START = b"\xff\xd8"
 APP0, APP1, APP2, APP11, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE, 0xEF
 COMMENT, SCAN, END_OF_IMAGE = 0xFE, 0xDA, 0xD9
 MAX_CONTENT = 65533  # bytes in one segment
+MAX_EXIF = MAX_CONTENT - len(EXIF)  # bytes; a JPEG has one segment for it
+MAX_XMP = MAX_CONTENT - len(XMP)
 
 # A marker within picture data: not a stuffed byte, not a restart, not a fill byte.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from defocusfix.photo import reduce, signature
-from defocusfix.photo.coding import Coding, bare, without_place
+from defocusfix.photo.coding import Coding, JpegCoding, bare, without_place
+from defocusfix.photo.jpeg_segments import MAX_EXIF, MAX_XMP
+from defocusfix.photo.metadata import xmp_within
 from defocusfix.photo.pixels import Pixels, largest_value
 
 
@@ -113,13 +115,18 @@ class Photo:
         """The same photo, whose metadata name `software` as what last changed it.
 
         EXIF gets the tag Software, with a new block if there was none; XMP, where there is some,
-        its CreatorTool.
+        its CreatorTool. What a JPEG has no room for is left out and noted: nothing gives way to it.
         """
-        return replace(
-            self,
-            exif=signature.signed_exif(self.exif, software),
-            xmp=self.xmp and signature.signed_xmp(self.xmp, software),
-        )
+        exif = signature.signed_exif(self.exif, software)
+        xmp = self.xmp and signature.signed_xmp(self.xmp, software)
+        notes = self.notes
+        if isinstance(self.coding, JpegCoding):
+            if self.exif is not None and len(exif) > MAX_EXIF:
+                exif = self.exif
+                notes = (*notes, "EXIF is full, so its tag Software stays as it was")
+            if xmp is not None and xmp_within(xmp, MAX_XMP) is None:
+                xmp = self.xmp
+        return replace(self, exif=exif, xmp=xmp, notes=notes)
 
     def reduced(self, policy: reduce.Policy, *, keeps_gps: bool) -> Photo:
         """The same photo with less said about it; its colours always keep their meaning.

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 IPTC = 0x0404
 THUMBNAILS = frozenset({0x0409, 0x040C})
+METADATA_COPIES = frozenset({0x0422, 0x0423, 0x0424})  # of EXIF and XMP
 
 
 def split_resources(resources: bytes) -> tuple[bytes | None, bytes]:
@@ -26,6 +27,16 @@ def split_resources(resources: bytes) -> tuple[bytes | None, bytes]:
         elif number not in THUMBNAILS:
             others += resources[start:end]
     return iptc, bytes(others + resources[end:])
+
+
+def resources_without_place(resources: bytes) -> bytes:
+    """The image resources without copies of EXIF and XMP, in which a GPS position may stand."""
+    kept = bytearray()
+    end = 0
+    for number, start, _, _, end in _blocks(resources):
+        if number not in METADATA_COPIES:
+            kept += resources[start:end]
+    return bytes(kept + resources[end:])
 
 
 def joined_resources(iptc: bytes | None, others: bytes) -> bytes:

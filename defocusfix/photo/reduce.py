@@ -14,9 +14,11 @@ Policy: TypeAlias = Literal["keep", "minimal", "none"]
 MINIMAL_TAGS = frozenset(
     {274, 306, 315, 33432, 36867, 36868, 36880, 36881, 36882, 37520, 37521, 37522, 40961}
 )
+# Whoever's property it is: EXIF's own, or one that a drone or a phone adds under a name of its own.
 _XMP_PLACE = re.compile(
-    rb"(?<=\s)exif:GPS\w+\s*=\s*(?:\"[^\"]*\"|'[^']*')"
-    rb"|<exif:(GPS\w+)\b[^<>]*(?:/>|>[^<>]*</exif:\1>)"
+    rb"(?<=\s)[\w.-]+:GPS[\w.-]*\s*=\s*(?:\"[^\"]*\"|'[^']*')"
+    rb"|<([\w.-]+:GPS[\w.-]*)(?=[\s/>])[^<>]*(?:/>|>[^<>]*</\1\s*>)",
+    re.IGNORECASE,
 )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import exifread
@@ -14,6 +16,7 @@ from PIL import Image
 
 from defocusfix.photo import ifd
 from defocusfix.photo.coding import JpegCoding, PngCoding, TiffCoding
+from defocusfix.photo.jpeg_segments import MAX_EXIF
 from defocusfix.photo.metadata import exif_within, true_exif
 from defocusfix.photo.photo import Photo
 from defocusfix.photo.photoshop import joined_resources, split_resources
@@ -35,6 +38,19 @@ def tags(exif: bytes) -> dict[str, str]:
     """What exifread finds, maker notes included."""
     found = exifread.process_file(io.BytesIO(exif), details=True)
     return {name: str(value) for name, value in found.items() if name != "JPEGThumbnail"}
+
+
+def full_exif(n_bytes: int) -> bytes:
+    """EXIF of as many bytes (even), nearly all of it a maker note; no Software tag."""
+    note = bytes(n_bytes - len(exif_with_note(b"12345678")) + 8)
+    return exif_with_note(note)
+
+
+def exif_with_note(note: bytes) -> bytes:
+    block = Image.Exif()
+    block[0x010F] = "Maker"
+    block.get_ifd(0x8769)[0x927C] = note
+    return block.tobytes().removeprefix(b"Exif\0\0")
 
 
 def small_jpeg(level: int) -> bytes:
@@ -108,6 +124,51 @@ def test_without_gps_the_place_is_gone_and_nothing_else():
     assert b'FNumber="18/10"' in reduced.xmp
     ElementTree.fromstring(reduced.xmp)
     assert reduced.iptc == photo.iptc
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        b'drone-dji:GpsLatitude="+52.52" ',
+        b"drone-dji:GPSLongitude='13.4' ",
+        b"><Camera:GPSXYAccuracy>0.1</Camera:GPSXYAccuracy></rdf:Description><rdf:Description ",
+        b'><x.y:GPSPosition rdf:nodeID="a"/></rdf:Description><rdf:Description ',
+    ],
+)
+def test_a_place_in_words_of_a_maker_goes_too(place):
+    start, end = XMP_WITH_PLACE.split(b"exif:FNumber")
+    declared = b' xmlns:drone-dji="dji" xmlns:Camera="pix" xmlns:x.y="xy" exif:FNumber'
+    xmp = start.replace(b"<rdf:RDF", b"<rdf:RDF" + declared.rpartition(b" ")[0])
+    xmp += place + (b"exif:FNumber" if b"<" not in place else b'xmlns:exif="e" exif:FNumber') + end
+    ElementTree.fromstring(xmp)
+    reduced = Photo(samples.scene(), PngCoding(), xmp=xmp).reduced("keep", keeps_gps=False).xmp
+    ElementTree.fromstring(reduced)
+    assert b"gps" not in reduced.lower()
+    assert b'FNumber="18/10"' in reduced
+
+
+@pytest.mark.parametrize("coding", [JpegCoding(((1,) * 64,), 0), TiffCoding()])
+def test_copies_of_exif_and_xmp_in_image_resources_go_with_the_place(coding):
+    def block(number: int, content: bytes) -> bytes:
+        return b"8BIM" + number.to_bytes(2, "big") + bytes(2) + struct.pack(">I", 4) + content
+
+    path, *copies = (block(n, b"abcd") for n in (0x07D0, 0x0422, 0x0423, 0x0424))
+    coded = replace(coding, resources=b"".join([*copies, path]))
+    photo = Photo(samples.scene(), coded)
+    assert photo.reduced("keep", keeps_gps=False).coding == replace(coding, resources=path)
+    assert photo.reduced("keep", keeps_gps=True).coding == coded
+
+
+def test_a_maker_note_does_not_give_way_to_the_name_of_the_software():
+    exif = full_exif(MAX_EXIF - 10)
+    photo = Photo(samples.scene(), JpegCoding(((8,) * 64, (8,) * 64), 0), exif=exif)
+    signed = photo.signed("defocusfix 1.0, focusnet-s")
+    again = read_photo(encode_photo(signed))
+    assert again.exif == exif
+    assert signed.notes == ("EXIF is full, so its tag Software stays as it was",)
+    roomy = replace(photo, exif=full_exif(MAX_EXIF - 200)).signed("defocusfix 1.0, focusnet-s")
+    assert tags(read_photo(encode_photo(roomy)).exif)["Image Software"].startswith("defocusfix")
+    assert roomy.notes == ()
 
 
 def test_keeping_everything_changes_nothing():
