@@ -106,7 +106,7 @@ def _carry_out(arguments: list[str]) -> int:
         code = 0
     except typer.Exit as stop:
         code = stop.exit_code
-    sys.stdout.flush()
+    output.finish_data()
     return code
 
 

@@ -10,7 +10,8 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from defocusfix.errors import DefocusfixError, OutputError, UsageError
@@ -59,8 +60,9 @@ def is_plain() -> bool:
 
 
 def data(text: str) -> None:
-    """Write one piece of the result to stdout."""
-    print(text)
+    """Write one piece of the result to stdout. Raises OutputError if it fails."""
+    with _standard_output():
+        print(text)
 
 
 def data_bytes(content: bytes) -> None:
@@ -70,14 +72,15 @@ def data_bytes(content: bytes) -> None:
             "a photo cannot be shown in a terminal",
             fix="defocusfix ... -o - > FILE, or a pipe to the next program",
         )
-    try:
+    with _standard_output():
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError("standard output cannot be written", why=reason) from error
+
+
+def finish_data() -> None:
+    """Write what of the result still waits to be written. Raises OutputError if it fails."""
+    with _standard_output():
+        sys.stdout.flush()
 
 
 def standard_input() -> bytes:
@@ -91,8 +94,12 @@ def standard_input() -> bytes:
 
 
 def data_json(value: Mapping[str, object]) -> None:
-    """Write one JSON object to stdout, on one line; a number that is not finite becomes null."""
-    print(json.dumps(_finite(value)), flush=True)
+    """Write one JSON object to stdout, on one line; a number that is not finite becomes null.
+
+    Raises OutputError if it fails.
+    """
+    with _standard_output():
+        print(json.dumps(_finite(value)), flush=True)
 
 
 def say(text: str) -> None:
@@ -123,10 +130,25 @@ def error(failure: DefocusfixError) -> None:
     if _manner.answers_in_json:
         from defocusfix.jobs.events import SCHEMA, error_to_json
 
-        data_json({"schema": SCHEMA, "event": "error", **error_to_json(failure)})
+        with suppress(OutputError):  # which may be what is told of
+            data_json({"schema": SCHEMA, "event": "error", **error_to_json(failure)})
     if _manner.shows_traceback:
         print("".join(traceback.format_exception(failure)), end="", file=sys.stderr)
     print(f"{_coloured('error:', _RED)} {failure}", file=sys.stderr)
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Whatever keeps stdout from being written, but for a reader who left, as an OutputError."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # Python tries again on its way out; let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError("standard output cannot be written", why=reason) from error
 
 
 def _coloured(text: str, colour: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -155,32 +156,52 @@ class Restoring:
         """Write map and comparison, and the photo last: if it is there, everything is."""
         before = photo if self._treatment.area is None else photo.cropped(*self._treatment.area)
         restored = before.with_pixels(restoration.pixels)
+        with ExitStack() as beside:  # goes again if the photo cannot be written
+            self._write_beside(item, before, restored, restoration, beside)
+            final = self._finished(restored, restoration.model)
+            self._write(item, final)
+            beside.pop_all()
+        if self._pictures is not None:
+            self._pictures.keep(item, before, restored)
+        return Saved(warnings=final.notes, notes=(final.second_loss,) if final.second_loss else ())
+
+    def _write_beside(
+        self,
+        item: Item,
+        before: Photo,
+        restored: Photo,
+        restoration: Restoration,
+        beside: ExitStack,
+    ) -> None:
+        """Write map and comparison; what of them is new is taken away when `beside` is closed."""
         may_overwrite = self._may_overwrite or item.replaces
         # What these modules draw with takes 200 ms to import, for which no plain restoration waits.
         if item.map_output is not None and restoration.defocus_map is not None:
             from defocusfix.jobs.map_file import write_map
 
-            make_folder(item.map_output.parent)
-            write_map(
-                restoration.defocus_map,
-                item.map_output,
-                self._treatment.map_format,
-                may_overwrite=may_overwrite,
-            )
+            with _new_file(item.map_output, beside):
+                write_map(
+                    restoration.defocus_map,
+                    item.map_output,
+                    self._treatment.map_format,
+                    may_overwrite=may_overwrite,
+                )
         if item.comparison_output is not None and self._treatment.comparison is not None:
             from defocusfix.jobs.comparison import write_comparison
 
-            make_folder(item.comparison_output.parent)
-            write_comparison(
-                before,
-                restored,
-                item.comparison_output,
-                self._treatment.comparison,
-                title=item.name if item.source is None else item.source.name,
-                facts=f"{photo.width} x {photo.height}, restored by {restoration.model}",
-                may_overwrite=may_overwrite,
-            )
-        final = self._finished(restored, restoration.model)
+            width, height = before.width, before.height
+            with _new_file(item.comparison_output, beside):
+                write_comparison(
+                    before,
+                    restored,
+                    item.comparison_output,
+                    self._treatment.comparison,
+                    title=item.name if item.source is None else item.source.name,
+                    facts=f"{width} x {height}, restored by {restoration.model}",
+                    may_overwrite=may_overwrite,
+                )
+
+    def _write(self, item: Item, final: Photo) -> None:
         if item.output is None:
             self._streams.write(encode_photo(final))
         elif item.is_in_place:
@@ -188,10 +209,8 @@ class Restoring:
             replace_with_photo(final, item.output, was, backup=item.backup_output)
         else:
             make_folder(item.output.parent)
+            may_overwrite = self._may_overwrite or item.replaces
             write_photo(final, item.output, may_overwrite=may_overwrite)
-        if self._pictures is not None:
-            self._pictures.keep(item, before, restored)
-        return Saved(warnings=final.notes, notes=(final.second_loss,) if final.second_loss else ())
 
     def _finished(self, restored: Photo, model: str) -> Photo:
         """The restored photo with its metadata and in its format."""
@@ -201,6 +220,16 @@ class Restoring:
             final = final.signed(f"{treatment.program}, {model}")
         target = self._target(final)
         return final if target is None else converted(final, target, quality=treatment.quality)
+
+
+@contextmanager
+def _new_file(path: Path, beside: ExitStack) -> Iterator[None]:
+    """Make the folder of a file that is written in this block; if new, it goes with `beside`."""
+    make_folder(path.parent)
+    is_new = not path.exists()
+    yield
+    if is_new:
+        beside.callback(path.unlink, missing_ok=True)
 
 
 def output_suffix(treatment: Treatment, source: Path) -> str:

@@ -99,7 +99,8 @@ class Restorer:
     model: an ONNX file made by `defocusfix export`, the folder of a training run, or a name from
     the catalogue; None for the default weights. device, precision: `auto`, or a demand.
     output_bits: of a colour of the restored pictures, 8, 16 or 32; only for 8 may `auto` compute
-    less exactly than fp32. threads: of the CPU; None takes one per physical core.
+    less exactly than fp32, and then pictures of more bits are still computed in fp32. threads: of
+    the CPU; None takes one per physical core.
     exact: opens the network of an engine that is given in fp32, for tiles that come back as
     nonsense.
 
@@ -119,6 +120,8 @@ class Restorer:
         threads: int | None = None,
         exact: Callable[[], Engine] | None = None,
     ) -> None:
+        settings = settings or RestoreSettings()
+        self._for_more_bits: Callable[[], Restorer] | None = None
         if isinstance(engine, str):
             opened = functools.partial(
                 open_engine,
@@ -131,7 +134,11 @@ class Restorer:
             engine = opened(precision=precision)
             if engine.precision != "fp32":
                 exact = functools.partial(opened, precision="fp32")
-        self.settings = settings or RestoreSettings()
+                if precision == "auto":  # for 8 bits; who demands it wants it for any depth
+                    self._for_more_bits = functools.cache(
+                        functools.partial(_another, exact, settings)
+                    )
+        self.settings = settings
         view: Callable[[Engine], Engine] = MirroredEngine if self.settings.mirrored else _as_it_is
         self.engine = view(engine)
         _check_wishes(engine, self.settings)
@@ -224,6 +231,10 @@ class Restorer:
         """
         start = time.perf_counter()
         check_pixels(pixels)
+        if pixels.dtype != np.uint8 and self._for_more_bits is not None:
+            return self._for_more_bits().restore_pixels(
+                pixels, views=views, mask=mask, area=area, report=report, in_place=in_place
+            )
         of_views = self._views(views, pixels)
         height, width, _ = pixels.shape
         rows, columns = _spans(area, height, width)
@@ -361,6 +372,10 @@ def model_file(model: str | Path | None = None) -> Path:
 
 def _as_it_is(engine: Engine) -> Engine:
     return engine
+
+
+def _another(opened: Callable[[], Engine], settings: RestoreSettings) -> Restorer:
+    return Restorer(opened(), settings)
 
 
 def _check_wishes(engine: Engine, settings: RestoreSettings) -> None:

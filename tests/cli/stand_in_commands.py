@@ -28,6 +28,12 @@ def repeat(name: Annotated[Path, typer.Argument(help="What is written.")]) -> No
     output.data(str(name))
 
 
+def answer() -> None:
+    """Answer in JSON."""
+    output.answer_in_json()
+    output.data_json({"event": "done"})
+
+
 def refuse() -> None:
     """Fail in a way that is known."""
     raise DeviceError("no such device", why="looked\nand looked again", fix="another one")

@@ -180,6 +180,24 @@ def test_a_reader_that_stops_listening_is_no_error():
     assert "Exception" not in talk
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("words", [("repeat", "photo.jpg"), ("answer",)])
+def test_a_full_disk_behind_standard_output_is_told_in_words(words):
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *words],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    told = done.stderr.decode()
+    assert done.returncode == 9
+    assert told.startswith("error: standard output cannot be written\n  why       no space left")
+    assert "Traceback" not in told
+    assert "Exception" not in told
+
+
 @pytest.mark.skipif(os.name == "nt", reason="file names of Unix are bytes")
 def test_a_file_name_that_is_no_text_comes_out_as_it_went_in():
     with start("repeat", b"k\xe4se.jpg") as program:

@@ -83,7 +83,7 @@ def test_the_engine_computes_for_the_depth_of_the_output(tmp_path, wishes, bits)
     assert opened == [bits]
 
 
-def test_the_photo_is_written_last_so_that_it_vouches_for_the_others(tmp_path):
+def test_where_the_photo_cannot_be_written_nothing_new_is_left_beside_it(tmp_path):
     path = tmp_path / "photo.jpg"
     path.write_bytes(samples.jpeg(samples.scene()))
     work, _ = restoring(comparison="side")
@@ -91,10 +91,23 @@ def test_the_photo_is_written_last_so_that_it_vouches_for_the_others(tmp_path):
     taken.write_bytes(b"precious")
     item = Item(path, taken, tmp_path / "map.png", tmp_path / "both.png")
     computed = work.compute(item, work.read(item), lambda share: None)
-    with pytest.raises(Exception, match="exists already"):
+    with pytest.raises(OutputError, match="exists already"):
         computed.save()
-    assert (tmp_path / "map.png").exists()
-    assert (tmp_path / "both.png").exists()
+    assert sorted(tmp_path.iterdir()) == [path, taken]
+    assert taken.read_bytes() == b"precious"
+
+
+def test_a_map_that_was_there_before_is_not_taken_away(tmp_path):
+    path, its_map = tmp_path / "photo.jpg", tmp_path / "map.png"
+    path.write_bytes(samples.jpeg(samples.scene()))
+    its_map.write_bytes(b"older")
+    work, _ = restoring()
+    item = Item(path, tmp_path / "out.jpg", its_map)
+    computed = work.compute(item, work.read(item), lambda share: None)
+    with pytest.raises(OutputError, match=r"map\.png exists already"):
+        computed.save()
+    assert its_map.read_bytes() == b"older"
+    assert not (tmp_path / "out.jpg").exists()
 
 
 def test_a_mask_that_is_no_picture_is_refused_before_any_photo(tmp_path):

@@ -332,3 +332,26 @@ def test_mirrored_takes_the_mean_of_four_views_of_every_tile():
     assert leans[:, 0].mean() < 0.45 < 0.55 < leans[:, -1].mean()
     np.testing.assert_allclose(evened, picture, atol=1e-6)
     assert len(mirrored.windows) == 4 * len(once.windows)
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype", "computed"),
+    [
+        ("auto", np.uint8, "bf16"),
+        ("auto", np.uint16, "fp32"),
+        ("auto", np.float32, "fp32"),
+        ("bf16", np.uint16, "bf16"),
+    ],
+)
+def test_more_than_8_bits_are_computed_in_fp32_unless_less_is_demanded(
+    monkeypatch, precision, dtype, computed
+):
+    def stand_in(path, *, precision, output_bits, **others):
+        found = "bf16" if precision == "auto" and output_bits == 8 else precision
+        return NumpyEngine(lambda image, coarse: (image, np.array(1.0)), precision=found)
+
+    monkeypatch.setattr("defocusfix.restoration.restorer.open_engine", stand_in)
+    restorer = Restorer("auto", precision=precision)
+    pixels = np.ones((16, 16, 3), dtype)
+    assert restorer.restore_pixels(pixels).precision == computed
+    assert restorer.restore_pixels(np.ones((16, 16, 3), np.uint8)).precision == "bf16"
