@@ -94,6 +94,17 @@ class Aperture:
             psf = _softened(psf, sigma)
         return psf.astype(np.float32)
 
+    def seen_from(self, x: float, y: float, *, vignetting: float) -> Aperture:
+        """The aperture as a point at (x, y) in the picture sees it, cut by the barrel of the lens.
+
+        x, y: from the optical axis, in half diagonals, so that the corners lie at distance 1; x
+        right, y down. vignetting: `cats_eye` in the corners, 0 to 1; the rims of the front and of
+        the rear of a barrel lie farther apart in proportion to the distance from the axis.
+        Raises ValueError if the cut would lie outside 0..1.
+        """
+        distance = math.hypot(x, y)
+        return replace(self, cats_eye=vignetting * distance, field_angle=math.atan2(y, x))
+
     def light(self, x: Floats, y: Floats, rim: float) -> Floats:
         """Light through the pupil points (y, x), (len(y), len(x)), 0 outside, not normalised.
 

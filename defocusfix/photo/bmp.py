@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import BmpImagePlugin
 
+from defocusfix.errors import InputError
 from defocusfix.photo.coding import BmpCoding
 from defocusfix.photo.photo import Photo
 from defocusfix.photo.pixels import BAND_ROWS, from_pillow
@@ -20,13 +21,28 @@ from defocusfix.photo.source import Source
 FILE_HEADER_BYTES, SHORT_HEADER_BYTES, LONG_HEADER_BYTES = 14, 40, 124
 UNCOMPRESSED, MASKS = 0, 3
 CHANNEL_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF, 0xFF000000)  # red, green, blue, alpha
+# What a sound header may say, also where Pillow cannot read such a BMP: that of OS/2 may be cut
+# short, 0 bits are those of a JPEG or PNG inside, and the last kinds are masks with alpha and CMYK.
+HEADER_SIZES = frozenset({12, *range(16, 65), 108, 124})
+DEPTHS = frozenset({0, 1, 2, 4, 8, 16, 24, 32, 64})
+COMPRESSIONS = frozenset({*range(7), 11, 12, 13})
 SRGB, EMBEDDED_PROFILE, RENDERING_INTENT = b"BGRs", b"DEBM", 4  # names of colour spaces, reversed
 
 
 def decode_bmp(source: Source) -> Photo:
-    """A BMP file as a photo. Raises InputError if it is too large."""
+    """A BMP file as a photo. Raises InputError if it is too large, or of a kind not supported."""
     data = source.all()
-    image = BmpImagePlugin.BmpImageFile(BytesIO(data))
+    try:
+        image = BmpImagePlugin.BmpImageFile(BytesIO(data))
+    except OSError as error:
+        if not str(error).startswith("Unsupported BMP") or not _is_sound(data):
+            raise
+        raise InputError(
+            f"{source.name} is a BMP of a kind that is not supported",
+            why="1, 4, 8, 16, 24 and 32 bits per pixel with channels in the usual places can be "
+            "read, uncompressed or run-length coded",
+            fix="save it as PNG or TIFF",
+        ) from error
     source.check_size(image.height, image.width)
     values = from_pillow(image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGB"))
     has_alpha = values.shape[2] == 4
@@ -85,6 +101,15 @@ def _band(photo: Photo, rows: slice, n_channels: int, row_bytes: int) -> np.ndar
         cells[:, :, 3] = photo.alpha[rows][::-1]
     band[:, : photo.width * n_channels] = cells.reshape(len(values), -1)
     return band
+
+
+def _is_sound(data: bytes) -> bool:
+    """Whether size, depth and compression in the header are such that a BMP may have them."""
+    (header_bytes,) = struct.unpack_from("<I", data, FILE_HEADER_BYTES)
+    if header_bytes < SHORT_HEADER_BYTES:
+        return header_bytes in HEADER_SIZES
+    depth, compression = struct.unpack_from("<HI", data, FILE_HEADER_BYTES + 14)
+    return header_bytes in HEADER_SIZES and depth in DEPTHS and compression in COMPRESSIONS
 
 
 def _density(data: bytes) -> tuple[int, int]:

@@ -101,6 +101,7 @@ def _refuse_what_cannot_be_kept(source: Source, stream: bytes, boxes: list[Box])
         raise ValueError("its codestream does not begin with a size")
     right, lower, left, upper = struct.unpack_from(">4I", stream, 8)
     (n_channels,) = struct.unpack_from(">H", stream, 40)
+    opencv.check_size(source.name, lower - upper, right - left)
     source.check_size(lower - upper, right - left)
     bits = set(stream[42 : 42 + 3 * n_channels : 3])
     if n_channels not in (1, 3, 4) or not bits <= {7, 15} or len(bits) != 1:

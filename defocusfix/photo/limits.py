@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from defocusfix.errors import InputError
@@ -26,9 +27,10 @@ class Limits:
         if megapixels > self.megapixels:
             raise InputError(
                 f"{name} is too large",
-                why=f"{width} x {height} is {megapixels:.0f} megapixels, "
+                why=f"{width} x {height} is {_more_than(self.megapixels, megapixels)} megapixels, "
                 f"the limit is {self.megapixels:g}",
-                fix=f"--max-megapixels {megapixels:.0f} raises the limit, if you trust the file",
+                fix=f"--max-megapixels {math.ceil(megapixels)} raises the limit, "
+                "if you trust the file",
             )
 
     def check_file_size(self, name: str, n_bytes: int) -> None:
@@ -41,6 +43,12 @@ class Limits:
                 why=f"{n_bytes / 1024**3:.1f} GB, the limit is {self.bytes / 1024**3:.1f} GB",
                 fix="--max-file-size raises the limit",
             )
+
+
+def _more_than(limit: float, megapixels: float) -> str:
+    """Megapixels with so many decimals, at least one, that they read as more than the limit."""
+    texts = (f"{megapixels:.{decimals}f}" for decimals in range(1, 6))
+    return next((text for text in texts if float(text) > limit), f"{megapixels:.6f}")
 
 
 DEFAULT = Limits()

@@ -19,7 +19,8 @@ from defocusfix.photo.pixels import Pixels, with_depth
 
 ORIENTATION, THUMBNAIL, THUMBNAIL_BYTES = 274, 513, 514
 MAKER_NOTE = 37500
-WIDTH_TAGS, HEIGHT_TAGS = (256, 40962), (257, 40963)  # in the image and in the Exif directory
+# In the image, in the Exif and in the interoperability directory.
+WIDTH_TAGS, HEIGHT_TAGS = (256, 40962, 4097), (257, 40963, 4098)
 THUMBNAIL_SIZE = 160  # pixels of the longer side; Exif 2.32, 4.5.5
 THUMBNAIL_QUALITIES = (85, 70, 50, 30)  # the first that fits where the old one was
 
@@ -122,8 +123,7 @@ def true_exif(exif: bytes, pixels: Pixels) -> bytes:
         first = ifd.first_directory(block)
         for place in ifd.places(block, first):
             if place.tag == ifd.EXIF_POINTER:
-                for inner in ifd.places(block, ifd.integer_at(block, place)):
-                    _correct_size(block, inner, pixels)
+                _correct_exif(block, ifd.integer_at(block, place), pixels)
             else:
                 _correct_size(block, place, pixels)
         position = ifd.next_pointer(block, first)
@@ -147,6 +147,17 @@ def _without_maker_note(entries: tuple[ifd.Entry, ...]) -> tuple[ifd.Entry, ...]
         for entry in entries
         if entry.tag != MAKER_NOTE
     )
+
+
+def _correct_exif(block: bytearray, position: int, pixels: Pixels) -> None:
+    """Correct the Exif directory at `position`, and the interoperability directory it names."""
+    for place in ifd.places(block, position):
+        if place.tag == ifd.INTEROPERABILITY_POINTER:
+            with suppress(ifd.BrokenTagsError):  # the rest can be made true without it
+                for inner in ifd.places(block, ifd.integer_at(block, place)):
+                    _correct_size(block, inner, pixels)
+        else:
+            _correct_size(block, place, pixels)
 
 
 def _correct_size(block: bytearray, place: ifd.Place, pixels: Pixels) -> None:

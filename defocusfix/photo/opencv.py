@@ -10,8 +10,25 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from defocusfix.errors import OutputError
+from defocusfix.errors import InputError, OutputError
 from defocusfix.photo.pixels import BAND_ROWS, Pixels
+
+MOST_PIXELS = 2**30  # OpenCV's CV_IO_MAX_IMAGE_PIXELS, unless its environment says otherwise
+MOST_PER_SIDE = 1_000_000  # libpng's; OpenCV's own is 2**20
+
+
+def check_size(name: str, height: int, width: int) -> None:
+    """Raise InputError if a picture of this size is more than OpenCV decodes.
+
+    No limit of ours raises that.
+    """
+    if height * width > MOST_PIXELS or max(height, width) > MOST_PER_SIDE:
+        raise InputError(
+            f"{name} is too large",
+            why=f"{width} x {height}, and OpenCV, which decodes this format, takes at most "
+            f"{MOST_PIXELS // 10**6} megapixels and {MOST_PER_SIDE} pixels each way",
+            fix="save it as a TIFF, which is read without OpenCV",
+        )
 
 
 def decode(data: bytes) -> Pixels:
@@ -70,7 +87,10 @@ def encode(
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """OpenCV says nothing on standard error; what is wrong is said by us, once."""
+    """OpenCV says nothing on standard error; what is wrong is said by us, once.
+
+    libpng inside it still does: it writes to file descriptor 2, which belongs to all threads.
+    """
     import cv2
 
     level = cv2.utils.logging.getLogLevel()

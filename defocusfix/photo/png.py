@@ -30,6 +30,8 @@ XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 COMPRESSION_LEVEL = 4
 UP_FILTER = 2  # each value minus the one above it
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by number of channels
+VALUES_PER_PIXEL = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type; 3 is a palette
+MOST_PER_BYTE = 1032  # bytes that one of Deflate becomes: at best 2 bits stand for 258
 
 NEEDED = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})  # to decode the pixels
 # Written again from the photo, made untrue by new pixels, or bound to the old palette.
@@ -41,6 +43,7 @@ def decode_png(source: Source) -> Photo:
     data = source.all()
     chunks = list(_chunks(data))
     width, height, depth, colour_type = struct.unpack_from(">IIBB", chunks[0][1])
+    opencv.check_size(source.name, height, width)
     source.check_size(height, width)
     types = {kind for kind, _ in chunks}
     if b"acTL" in types:
@@ -54,6 +57,9 @@ def decode_png(source: Source) -> Photo:
             fix="save it with an alpha channel",
         )
 
+    n_bytes = width * height * depth * VALUES_PER_PIXEL.get(colour_type, 0) // 8
+    if n_bytes > MOST_PER_BYTE * _compressed_bytes(data):
+        raise ValueError("it has too little picture data")
     values = _pixels(_bare(data), colour_type)
     if values.shape[:2] != (height, width):
         raise ValueError("its size contradicts its header")
@@ -101,6 +107,10 @@ def _bare(data: bytes) -> bytes:
     """The file with only what decoding needs, so that libpng warns of nothing else."""
     needed = (data[at : at + 12 + n] for kind, at, n in _places(data) if kind in NEEDED)
     return SIGNATURE + b"".join(needed)
+
+
+def _compressed_bytes(data: bytes) -> int:
+    return sum(length for kind, _, length in _places(data) if kind == b"IDAT")
 
 
 def _pixels(data: bytes, colour_type: int) -> Pixels:

@@ -7,6 +7,7 @@ Source: TIFF 6.0; Adobe TIFF Technical Notes (Deflate, Photoshop tags).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ from defocusfix.photo.tiff_segments import (
 )
 from defocusfix.photo.tiff_write import ICC_TAG, IPTC_TAG, RESOURCES_TAG, XMP_TAG
 
-LAYERS_TAG = 37724
+LAYERS_TAG, SUB_DIRECTORIES_TAG = 37724, 330
 GRAY, RGB, YCBCR = 1, 2, 6
 PREMULTIPLIED = 1
 DTYPES = {(1, 8): "u1", (1, 16): "u2", (4, 8): "u1", (4, 16): "u2", (3, 32): "f4"}
@@ -68,8 +69,8 @@ LAYOUT_TAGS = (
     | frozenset(range(338, 342))
     | frozenset(range(512, 522))
     | frozenset(range(529, 533))
-    | {273, 284, 288, 289, 292, 293, 297, 317, 320, 330, 332, 334, 347}
-    | {XMP_TAG, ICC_TAG, IPTC_TAG, RESOURCES_TAG, LAYERS_TAG}
+    | {273, 284, 288, 289, 292, 293, 297, 317, 320, 332, 334, 347}
+    | {XMP_TAG, ICC_TAG, IPTC_TAG, RESOURCES_TAG, LAYERS_TAG, SUB_DIRECTORIES_TAG}
 )
 
 
@@ -136,7 +137,7 @@ def decode_tiff(source: Source) -> Photo:
         exif=metadata.upright_exif(exif),
         xmp=xmp and metadata.upright_xmp(xmp),
         iptc=_iptc(tags) or iptc,
-        notes=_notes(source, tags),
+        notes=tuple(_notes(source)),
         has_lost=picture.compression == JPEG,
     )
 
@@ -259,8 +260,13 @@ def _iptc(tags: _Tags) -> bytes | None:
     return iptc
 
 
-def _notes(source: Source, tags: _Tags) -> tuple[str, ...]:
+def _notes(source: Source) -> Iterator[str]:
+    """What is left out of a file with one picture."""
     first = ifd.first_directory(source)
-    if any(place.tag == LAYERS_TAG for place in ifd.places(source, first)):
-        return ("Photoshop layers were left out; the flattened picture was restored",)
-    return ()
+    tags = {place.tag for place in ifd.places(source, first)}
+    if LAYERS_TAG in tags:
+        yield "Photoshop layers were left out; the flattened picture was restored"
+    if SUB_DIRECTORIES_TAG in tags:
+        yield "pictures that belong to this one (SubIFDs) were left out"
+    if ifd.next_directory(source, first) not in (0, first):
+        yield "pages with the picture in another size were left out"

@@ -133,11 +133,9 @@ class Restorer:
             )
             engine = opened(precision=precision)
             if engine.precision != "fp32":
-                exact = functools.partial(opened, precision="fp32")
+                exact = in_fp32 = functools.partial(opened, precision="fp32")
                 if precision == "auto":  # for 8 bits; who demands it wants it for any depth
-                    self._for_more_bits = functools.cache(
-                        functools.partial(_another, exact, settings)
-                    )
+                    self._for_more_bits = functools.cache(lambda: Restorer(in_fp32(), settings))
         self.settings = settings
         view: Callable[[Engine], Engine] = MirroredEngine if self.settings.mirrored else _as_it_is
         self.engine = view(engine)
@@ -372,10 +370,6 @@ def model_file(model: str | Path | None = None) -> Path:
 
 def _as_it_is(engine: Engine) -> Engine:
     return engine
-
-
-def _another(opened: Callable[[], Engine], settings: RestoreSettings) -> Restorer:
-    return Restorer(opened(), settings)
 
 
 def _check_wishes(engine: Engine, settings: RestoreSettings) -> None:

@@ -34,6 +34,24 @@ def test_outputs_have_the_size_of_the_image_and_the_radius_is_never_negative():
     assert (radius >= 0).all()
 
 
+@pytest.mark.slow
+def test_a_result_of_the_bundled_network_depends_on_337_px_around_it_at_most():
+    network = build_network("focusnet-s2").double()
+    assert isinstance(network, FocusNet)
+    with torch.no_grad():  # positive, so that nothing on the way is cut off or cancels out
+        for weight in network.parameters():
+            weight.fill_(1 / weight[0].numel())
+    image = torch.full((1, 3, 768, 768), 0.6, dtype=torch.float64, requires_grad=True)
+    coarse = nothing_known(image.detach())
+    restored = network.restore(image, coarse[:, :3], network.map(image, coarse[:, 3:]))
+    # Of the 16 places of a pixel in the grid of the smallest size, the sixth sees farthest.
+    place = 384 + 5
+    (slope,) = torch.autograd.grad(restored[0, :, place, place].sum(), image)
+    touched = slope[0, 0, :, place].nonzero()
+    assert place - int(touched.min()) == 337
+    assert int(touched.max()) - place < 337
+
+
 def test_what_is_in_focus_comes_out_exactly_as_it_went_in():
     image = picture(32, 32)
     coarse_restored = torch.rand(1, 3, 16, 16)  # even if the coarser level went astray

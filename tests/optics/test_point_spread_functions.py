@@ -1,7 +1,7 @@
 """Blur discs have the size, the place and the light that their aperture gives them."""
 
 from dataclasses import replace
-from math import pi, sqrt
+from math import atan2, pi, sqrt
 
 import numpy as np
 import pytest
@@ -221,6 +221,21 @@ def test_other_shapes_have_the_size_that_counting_their_points_gives(
     assert second_moment_radius(psf) == pytest.approx(
         expected, rel=0.025 if aperture.spherical > 0 else 0.015
     )
+
+
+def test_a_cats_eye_is_whole_on_the_axis_and_cut_most_in_the_corners():
+    whole = Aperture(blades=7)
+    areas = [
+        np.count_nonzero(whole.seen_from(x, 0.0, vignetting=0.6).point_spread_function(12.0))
+        for x in (0.0, 0.5, 1.0)
+    ]
+    assert whole.seen_from(0.0, 0.0, vignetting=0.6) == whole
+    assert areas[0] > areas[1] > areas[2]
+    corner = whole.seen_from(-0.8, 0.6, vignetting=0.6)
+    assert corner.cats_eye == pytest.approx(0.6)
+    assert corner.field_angle == pytest.approx(atan2(0.6, -0.8))
+    with pytest.raises(ValueError, match="cats_eye"):
+        whole.seen_from(1.2, 0.9, vignetting=0.8)
 
 
 @pytest.mark.parametrize("shape", [Aperture(blades=6, rotation=0.3), Aperture(cats_eye=0.5)])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from defocusfix.errors import OutputError
+from defocusfix.errors import InputError, OutputError
 from defocusfix.photo.coding import AvifCoding, BmpCoding, Jpeg2000Coding, WebpCoding
 from defocusfix.photo.photo import Photo
 from defocusfix.photo.read import read_photo
@@ -89,6 +90,43 @@ def test_a_bmp_keeps_its_alpha():
     written = encode_photo(Photo(image[:, :, :3], BmpCoding(), alpha=image[:, :, 3]))
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(written))), image)
     assert np.array_equal(read_photo(written).alpha, image[:, :, 3])
+
+
+def _bmp_with(at: int, letters: str, *numbers: int) -> bytes:
+    """A BMP whose header says something else from byte `at` on."""
+    image = samples.scene(37, 51, channels=4)
+    written = bytearray(encode_photo(Photo(image[:, :, :3], BmpCoding(), alpha=image[:, :, 3])))
+    struct.pack_into(letters, written, at, *numbers)
+    return bytes(written)
+
+
+UNUSUAL_BMPS = {
+    "2 bits": _bmp_with(28, "<HI", 2, 0),
+    "a JPEG inside": _bmp_with(28, "<HI", 0, 4),
+    "masks with alpha": _bmp_with(30, "<I", 6),
+    "channels in unusual places": _bmp_with(54, "<4I", 0xFF00, 0xFF, 0xFF0000, 0),
+    "16 bits, four each": _bmp_with(28, "<HI", 16, 3),
+    "a short header of OS/2": _bmp_with(14, "<I", 16),
+}
+DAMAGED_BMPS = {
+    "30000 bits": _bmp_with(28, "<H", 30_000),
+    "a header of 66 bytes": _bmp_with(14, "<I", 66),
+    "compression 99": _bmp_with(30, "<I", 99),
+    "cut off": _bmp_with(28, "<H", 32)[:-300],
+}
+
+
+@pytest.mark.parametrize("kind", UNUSUAL_BMPS)
+def test_a_sound_bmp_of_an_unusual_kind_is_not_called_damaged_and_gets_advice(kind):
+    with pytest.raises(InputError, match=r"photo\.bmp is a BMP of a kind") as refusal:
+        read_photo(UNUSUAL_BMPS[kind], name="photo.bmp")
+    assert "PNG or TIFF" in refusal.value.fix
+
+
+@pytest.mark.parametrize("kind", DAMAGED_BMPS)
+def test_a_bmp_that_says_what_none_may_is_called_damaged(kind):
+    with pytest.raises(InputError, match="damaged BMP"):
+        read_photo(DAMAGED_BMPS[kind], name="photo.bmp")
 
 
 def test_a_profile_in_a_bmp_is_kept():

@@ -101,11 +101,28 @@ WRITERS = {
 def test_a_huge_picture_is_refused_before_it_is_decoded_unless_the_limit_is_raised(kind):
     file = WRITERS[kind](samples.scene())
     with pytest.raises(
-        InputError, match=r"64 x 48 is 0 megapixels, the limit is 0\.001"
+        InputError, match=r"64 x 48 is 0\.003 megapixels, the limit is 0\.001"
     ) as refusal:
         read_photo(file, limits=Limits(megapixels=0.001))
     assert "--max-megapixels" in str(refusal.value)
     assert read_photo(file, limits=Limits(megapixels=0.01)).width == 64
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "limit", "said"),
+    [
+        (15_020, 20_000, 300, "300.4"),
+        (15_001, 20_000, 300, "300.02"),
+        (200, 300, 0.05, "0.1"),
+        (1001, 1000, 1.0009, "1.001"),
+    ],
+)
+def test_the_size_reads_as_more_than_the_limit_and_the_advice_is_enough(height, width, limit, said):
+    with pytest.raises(InputError) as refusal:
+        Limits(megapixels=limit).check_size("photo.png", height, width)
+    assert f"{width} x {height} is {said} megapixels, the limit is {limit}" in refusal.value.why
+    _, advised, *_ = refusal.value.fix.split()
+    Limits(megapixels=float(advised)).check_size("photo.png", height, width)
 
 
 def test_a_huge_file_is_refused_unless_the_limit_is_raised(tmp_path):
@@ -140,6 +157,36 @@ def test_a_png_that_claims_a_huge_size_is_refused():
     file[8 : 8 + 25] = header
     with pytest.raises(InputError, match="too large"):
         read_photo(bytes(file), name="photo.png")
+
+
+@pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (1_000_001, 1), (1, 1_000_001)])
+def test_a_png_beyond_what_opencv_decodes_is_sent_to_tiff_and_not_called_damaged(
+    width, height, capfd
+):
+    file = bytearray(samples.png(samples.scene()))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    file[8 : 8 + 25] = samples.png_chunk(b"IHDR", header)
+    with pytest.raises(InputError, match=r"photo\.png is too large") as refusal:
+        read_photo(bytes(file), name="photo.png", limits=Limits(megapixels=4000))
+    assert "1073 megapixels and 1000000 pixels each way" in refusal.value.why
+    assert "TIFF" in refusal.value.fix
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_png_that_claims_more_than_its_data_can_hold_is_refused_before_it_is_decoded(capfd):
+    file = bytearray(samples.png(samples.scene()))
+    header = struct.pack(">IIBBBBB", 15_000, 20_000, 8, 2, 0, 0, 0)
+    file[8 : 8 + 25] = samples.png_chunk(b"IHDR", header)
+    with pytest.raises(InputError, match="too little picture data"):
+        read_photo(bytes(file), name="photo.png")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_most_compressed_png_is_read():
+    black = np.zeros((2000, 3000, 3), np.uint8)
+    file = samples.png(black, compress_level=9)
+    assert len(file) < black.nbytes / 1000
+    assert not read_photo(file).pixels.any()
 
 
 def test_a_png_that_claims_more_rows_than_it_has_is_refused():

@@ -165,7 +165,20 @@ def test_pages_that_are_smaller_copies_do_not_count():
     with tifffile.TiffWriter(buffer) as writer:
         writer.write(samples.scene(), photometric="rgb", metadata=None)
         writer.write(samples.scene(24, 32), photometric="rgb", metadata=None, subfiletype=1)
-    assert read_photo(buffer.getvalue()).height == 48
+    photo = read_photo(buffer.getvalue())
+    assert photo.height == 48
+    assert photo.notes == ("pages with the picture in another size were left out",)
+
+
+def test_pictures_in_subdirectories_are_left_out_with_a_word():
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        writer.write(samples.scene(), photometric="rgb", metadata=None, subifds=1)
+        writer.write(samples.scene(24, 32), photometric="rgb", metadata=None, subfiletype=1)
+    photo = read_photo(buffer.getvalue())
+    assert photo.height == 48
+    assert photo.notes == ("pictures that belong to this one (SubIFDs) were left out",)
+    assert read_photo(encode_photo(photo)).notes == ()
 
 
 def test_layers_of_photoshop_are_left_out_with_a_word():
