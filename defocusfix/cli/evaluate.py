@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from defocusfix.restoration.restorer import Restorer
 
 DATA, RESULT = "What to measure on (one of them)", "Result"
+UNTOUCHED = "input"  # name of the row, as in `BASELINES`
 MODEL = "model"  # name of the row; the line on stderr says which one it is
 
 Score = TypeVar("Score")
@@ -92,7 +93,10 @@ def evaluate(
     ] = False,
     baselines: Annotated[
         bool,
-        typer.Option("--baselines", help="Also measure unsharp masking and Richardson-Lucy."),
+        typer.Option(
+            "--baselines",
+            help="Also measure unsharp masking and Richardson-Lucy, which give no maps.",
+        ),
     ] = False,
     lpips: Annotated[
         Path | None,
@@ -108,7 +112,12 @@ def evaluate(
         typer.Option(min=1, metavar="N", help="Only the first N photos or rendered pairs."),
     ] = None,
     threshold: Annotated[
-        float, typer.Option(metavar="PX", help="With --maps: radius from which a place is blurred.")
+        float,
+        typer.Option(
+            metavar="PX",
+            help="With --maps: radius from which a place is blurred. The error of a map is that of "
+            "a soft mask: 0 at 0 px, one half there, 1 from twice as much on.",
+        ),
     ] = 1.0,
     as_json: Annotated[
         bool, typer.Option("--json", rich_help_panel=RESULT, help="Write one JSON object instead.")
@@ -127,14 +136,16 @@ def evaluate(
         typer.Option(
             metavar="PNG",
             rich_help_panel=RESULT,
-            help="Save crops of input, output and target, from the worst to the best photo.",
+            help="Save crops of input, output and target, from the worst to the best photo; with "
+            "--maps photos, masks and maps.",
         ),
     ] = None,
 ) -> None:
     """Measure what a model gains over the untouched photo.
 
-    Photos are only read. Every table begins with the row of the untouched input. dB is the
-    logarithmic distance to the truth: +1 dB is visible, +3 dB halves the squared error.
+    Photos are only read. Tables begin with the row of the untouched input, but for that of --maps,
+    which measures maps alone. dB is the logarithmic distance to the truth: +1 dB is visible, +3 dB
+    halves the squared error.
 
     Examples:
 
@@ -156,6 +167,13 @@ def evaluate(
         raise UsageError("--target and --layout contradict each other", fix="leave one of them out")
     if lpips is not None and blurred is None:
         raise UsageError("--lpips goes with --input", why="the other sets are not measured by it")
+    if maps is not None and baselines:
+        raise UsageError(
+            "--baselines and --maps contradict each other",
+            why="unsharp masking and Richardson-Lucy give no maps",
+        )
+    if not threshold > 0:
+        raise UsageError("--threshold must be above 0")
     distance = None if lpips is None else _image_distance(lpips)
     restorer = _restorer(model, precision, is_best=best)
     methods = _methods(restorer, with_baselines=baselines)
@@ -203,7 +221,7 @@ def _methods(restorer: Restorer, *, with_baselines: bool) -> dict[str, Restore]:
         restoration = restorer(image, views=views)
         return Restored(restoration.image, restoration.radius_px)
 
-    return {**(BASELINES if with_baselines else {"input": untouched}), MODEL: restore}
+    return {**(BASELINES if with_baselines else {UNTOUCHED: untouched}), MODEL: restore}
 
 
 def _no_views(model: str) -> UsageError:
@@ -237,9 +255,9 @@ def _on_brackets(
 def _on_rendered(
     folder: Path, methods: Mapping[str, Restore], first: int | None, *, wants_sheet: bool
 ) -> tuple[Report, list[list[Panel]]]:
-    from defocusfix.evaluation.rendered import score_rendered
+    from defocusfix.evaluation.rendered import photo_gains, score_rendered
     from defocusfix.evaluation.report import rendered_report
-    from defocusfix.evaluation.sheets import evenly, rendered_rows
+    from defocusfix.evaluation.sheets import rendered_rows, spread
     from defocusfix.pairs.rendered import RenderedSet
 
     pairs = RenderedSet(folder)
@@ -248,8 +266,10 @@ def _on_rendered(
     scores = _scores(
         methods, count, lambda restore: score_rendered(restore, (pairs[k] for k in range(count)))
     )
-    shown = [pairs[index] for index in evenly(count)] if wants_sheet else []
-    return rendered_report(scores), rendered_rows(methods[MODEL], shown)
+    gains = photo_gains(scores[MODEL])
+    shown = spread(gains) if wants_sheet else []
+    panels = rendered_rows(methods[MODEL], [pairs[k] for k in shown], [gains[k] for k in shown])
+    return rendered_report(scores), panels
 
 
 def _on_maps(
@@ -262,13 +282,13 @@ def _on_maps(
 ) -> tuple[Report, list[list[Panel]]]:
     from defocusfix.evaluation.maps import masked_photos, score_maps
     from defocusfix.evaluation.report import maps_report
-    from defocusfix.evaluation.sheets import evenly, map_rows
+    from defocusfix.evaluation.sheets import map_rows
 
     photos = list(masked_photos(*folders))[:first]
     with_map = {MODEL: methods[MODEL]}  # the other rows restore, but read no blur
     scores = _scores(with_map, len(photos), lambda restore: score_maps(restore, photos, threshold))
-    shown = [photos[index] for index in evenly(len(photos))] if wants_sheet else []
-    return maps_report(scores), map_rows(methods[MODEL], shown)
+    panels = map_rows(methods[MODEL], photos, scores[MODEL]) if wants_sheet else []
+    return maps_report(scores), panels
 
 
 def _on_pairs(
@@ -278,9 +298,9 @@ def _on_pairs(
     *,
     wants_sheet: bool,
 ) -> tuple[Report, list[list[Panel]]]:
-    from defocusfix.evaluation.pairs import read_pair, score_pairs
+    from defocusfix.evaluation.pairs import pair_gains, read_pair, score_pairs
     from defocusfix.evaluation.report import pairs_report
-    from defocusfix.evaluation.sheets import evenly, pair_rows
+    from defocusfix.evaluation.sheets import pair_rows, spread
 
     with _counted(methods, len(files)) as counted:
         scores = score_pairs(counted, map(read_pair, files), lpips)
@@ -289,8 +309,10 @@ def _on_pairs(
         output.warn(
             f"{raw_only} of {len(files)} pairs could not be aligned; they count as raw only"
         )
-    shown = [read_pair(files[index]) for index in evenly(len(files))] if wants_sheet else []
-    return pairs_report(scores), pair_rows(methods[MODEL], shown)
+    gains = pair_gains(scores[UNTOUCHED], scores[MODEL])
+    shown = spread(gains) if wants_sheet else []
+    cases = [read_pair(files[k]) for k in shown]
+    return pairs_report(scores), pair_rows(methods[MODEL], cases, [gains[k] for k in shown])
 
 
 def _pair_files(blurred: Path | None, target: Path | None, layout: str | None) -> list[PairFiles]:

@@ -41,7 +41,7 @@ class MapScore:
     f_at_chosen: float
     """F-measure at the threshold that was asked for."""
     error: float
-    """Mean absolute error of the map, stretched to 0..1 within the photo, against the mask."""
+    """Mean absolute error of `blurredness` against the mask, in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +74,30 @@ def masked_photos(images: Path, masks: Path) -> Iterator[MaskedPhoto]:
         yield MaskedPhoto(path.stem, image, mask)
 
 
+def blurredness(radius_px: FloatImage, threshold_px: float = DEFAULT_THRESHOLD_PX) -> FloatImage:
+    """A map of blur radii (H, W) as a soft mask in [0, 1]: 0 in focus, 1 out of focus.
+
+    It is 0 at 0 px, 0.5 at the threshold, which must be above 0, and 1 from twice the threshold on.
+    A mask says in or out of focus, not how far. So the scale is the same for every photo and ends
+    where there is no more doubt; stretched from the least to the largest radius of a photo, a map
+    would be measured by its strongest blur.
+    """
+    soft: FloatImage = np.clip(radius_px / np.float32(2 * threshold_px), 0, 1)
+    return soft
+
+
 def score_map(
     radius_px: FloatImage, photo: MaskedPhoto, threshold_px: float = DEFAULT_THRESHOLD_PX
 ) -> MapScore:
-    """Compare a map of blur radii (H, W) with the mask of its photo."""
-    span = float(np.ptp(radius_px))
-    stretched = (radius_px - radius_px.min()) / span if span > 0 else np.zeros_like(radius_px)
+    """Compare a map of blur radii (H, W) with the mask of its photo.
+
+    threshold_px: radius from which a place is blurred, above 0.
+    """
     return MapScore(
         photo=photo.name,
         f_by_threshold=tuple(f_measure(radius_px >= t, photo.is_blurred) for t in THRESHOLDS_PX),
         f_at_chosen=f_measure(radius_px >= threshold_px, photo.is_blurred),
-        error=mae(stretched, photo.is_blurred.astype(np.float32)),
+        error=mae(blurredness(radius_px, threshold_px), photo.is_blurred.astype(np.float32)),
     )
 
 

@@ -176,6 +176,21 @@ def score_pairs(
     return scores
 
 
+def pair_gains(untouched: Sequence[PairScore], restored: Sequence[PairScore]) -> list[float]:
+    """Gain in dB of each pair against its best aligned target, in the order of the pairs.
+
+    untouched, restored: what `score_pairs` gives for both methods.
+    """
+    gains: list[float] = []
+    for before, after in zip(untouched, restored, strict=True):
+        gain = after.psnr_db - before.psnr_db
+        if after.alignment == ALIGNMENTS[0]:  # a pair begins; each later alignment is a better one
+            gains.append(gain)
+        else:
+            gains[-1] = gain
+    return gains
+
+
 def mean_score(scores: Sequence[PairScore], alignment: str) -> PairScore | None:
     """The mean over the pairs of one alignment; None where there is none."""
     chosen = [score for score in scores if score.alignment == alignment]

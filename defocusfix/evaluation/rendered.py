@@ -80,6 +80,12 @@ class RenderedScore:
     map_sums: MapSums | None
     """None for a method without a map."""
 
+    @property
+    def gain_db(self) -> float:
+        """Mean gain of the bands that are out of focus; 0 where none has pixels enough."""
+        gains = [gain for name, gain in self.gains_db.items() if name != BANDS[0].name]
+        return float(np.mean(gains)) if gains else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class RenderedSummary:
@@ -97,6 +103,11 @@ class RenderedSummary:
     map_relative_error: float = float("nan")
     """Mean of |map - truth| / truth where it is not."""
     map_correlation: float = float("nan")
+
+
+def photo_gains(scores: Sequence[RenderedScore]) -> list[float]:
+    """Gain in dB of each photo over all its pixels, in the order of the photos."""
+    return [score.gain_db for score in scores if score.region == REGIONS[0]]
 
 
 def score_rendered(restore: Restore, pairs: Iterable[RenderedPair]) -> list[RenderedScore]:

@@ -56,14 +56,25 @@ def rendered_report(scores: Mapping[str, Sequence[rendered.RenderedScore]]) -> R
 
 
 def maps_report(scores: Mapping[str, Sequence[maps.MapScore]]) -> Report:
-    """Means over photos; the F-measure at the chosen and at the best threshold."""
+    """Means over photos; the F-measure at the chosen and at the best threshold.
+
+    The best threshold is one for all photos of a method, in the rows of single photos too.
+    """
+    summaries = {method: maps.summarise(photos) for method, photos in scores.items()}
     means: list[Row] = [
-        {"method": method, **asdict(maps.summarise(photos))} for method, photos in scores.items()
+        {"method": method, **asdict(summary)} for method, summary in summaries.items()
     ]
     each: list[Row] = [
-        {"method": method, "photo": s.photo, "f_at_chosen": s.f_at_chosen, "error": s.error}
-        for method, photos in scores.items()
-        for s in photos
+        {
+            "method": method,
+            "photo": s.photo,
+            "f_at_chosen": s.f_at_chosen,
+            "best_f": s.f_by_threshold[maps.THRESHOLDS_PX.index(summary.best_threshold_px)],
+            "best_threshold_px": summary.best_threshold_px,
+            "error": s.error,
+        }
+        for method, summary in summaries.items()
+        for s in scores[method]
     ]
     return Report("maps", means, each)
 

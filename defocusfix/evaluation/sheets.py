@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from defocusfix.evaluation.brackets import BracketCase, BracketScore
-from defocusfix.evaluation.maps import MaskedPhoto
+from defocusfix.evaluation.maps import MapScore, MaskedPhoto
 from defocusfix.evaluation.pairs import PairCase
 from defocusfix.evaluation.protocols import FloatImage, Restore, restored_image
 from defocusfix.evaluation.rendered import RenderedPair
@@ -69,27 +69,31 @@ def bracket_rows(
     return rows
 
 
-def pair_rows(restore: Restore, cases: Sequence[PairCase]) -> list[list[Panel]]:
-    """Input, output and the best aligned target of each case."""
+def pair_rows(
+    restore: Restore, cases: Sequence[PairCase], gains_db: Sequence[float]
+) -> list[list[Panel]]:
+    """Input, output and the best aligned target of each case, with its gain against that."""
     rows = []
-    for case in cases:
+    for case, gain_db in zip(cases, gains_db, strict=True):
         output, _ = restored_image(restore, case.image, case.views)
         alignment, target = list(case.targets.items())[-1]
         crop = most_telling(case.image, target.image, target.mask)
         rows.append(
             [
                 Panel(f"{case.name} input", crop.of(case.image)),
-                Panel("output", crop.of(output)),
+                Panel(f"output {gain_db:+.2f} dB", crop.of(output)),
                 Panel(f"target, {alignment}", crop.of(target.image)),
             ]
         )
     return rows
 
 
-def rendered_rows(restore: Restore, pairs: Sequence[RenderedPair]) -> list[list[Panel]]:
-    """Input, output and target of each rendered photo, with its map where there is one."""
+def rendered_rows(
+    restore: Restore, pairs: Sequence[RenderedPair], gains_db: Sequence[float]
+) -> list[list[Panel]]:
+    """Input, output and target of each rendered photo, with its gain, and its map if it has one."""
     rows = []
-    for blurred, all_in_focus, signed_radius in pairs:
+    for (blurred, all_in_focus, signed_radius), gain_db in zip(pairs, gains_db, strict=True):
         image = np.asarray(blurred, np.float32) / np.float32(255)
         target = np.asarray(all_in_focus, np.float32) / np.float32(255)
         output, restored = restored_image(restore, image)
@@ -97,7 +101,7 @@ def rendered_rows(restore: Restore, pairs: Sequence[RenderedPair]) -> list[list[
         crop = most_telling(image, target, np.ones(image.shape[:2], np.bool_))
         row = [
             Panel("input", crop.of(image)),
-            Panel("output", crop.of(output)),
+            Panel(f"output {gain_db:+.2f} dB", crop.of(output)),
             Panel("target", crop.of(target)),
             Panel(f"true radius, 0 to {MAP_SCALE_PX:g} px", crop.of(_map_colours(radius))),
         ]
@@ -107,17 +111,20 @@ def rendered_rows(restore: Restore, pairs: Sequence[RenderedPair]) -> list[list[
     return rows
 
 
-def map_rows(restore: Restore, photos: Sequence[MaskedPhoto]) -> list[list[Panel]]:
-    """Photo, map and mask, each at a third of its size so that the whole photo is seen."""
+def map_rows(
+    restore: Restore, photos: Sequence[MaskedPhoto], scores: Sequence[MapScore]
+) -> list[list[Panel]]:
+    """Photo, mask and map by error, each at a third of its size so that the whole photo is seen."""
     rows = []
-    for photo in photos:
+    for index in spread([-score.error for score in scores]):
+        photo, score = photos[index], scores[index]
         _, restored = restored_image(restore, photo.image)
         mask = photo.is_blurred.astype(np.float32)[..., None].repeat(3, axis=2)
         row = [Panel(photo.name, _third(photo.image)), Panel("mask", _third(mask))]
         if restored.radius_px is not None:
             small = np.clip(_third(restored.radius_px), 0, None)
-            legend = with_legend(coloured(small, MAP_SCALE_PX), MAP_SCALE_PX)
-            row.append(Panel("map", legend.astype(np.float32) / np.float32(255)))
+            legend = with_legend(coloured(small, MAP_SCALE_PX), MAP_SCALE_PX).astype(np.float32)
+            row.append(Panel(f"map, error {score.error:.3f}", legend / np.float32(255)))
         rows.append(row)
     return rows
 

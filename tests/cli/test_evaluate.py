@@ -97,6 +97,64 @@ def test_rendered_sets_are_measured_up_to_the_number_asked_for(defocusfix, tmp_p
     assert sheet.exists()
 
 
+@pytest.fixture
+def sheets(monkeypatch):
+    """The labels of every sheet that is drawn, row by row."""
+    seen = []
+
+    def draw(rows):
+        seen.append([[panel.label for panel in row] for row in rows])
+        return np.zeros((8, 8, 3), np.uint8)
+
+    monkeypatch.setattr("defocusfix.figures.contact_sheet.contact_sheet", draw)
+    return seen
+
+
+def gains(rows) -> list[float]:
+    return [float(label.split()[1]) for row in rows for label in row if "output" in label]
+
+
+def test_the_sheet_of_pairs_goes_from_the_worst_to_the_best(defocusfix, two_folders, sheets):
+    sharp = texture(64, 80)  # sharpened on, it is worse
+    write(two_folders / "blurry" / "two.png", sharp)
+    write(two_folders / "sharp" / "two.png", sharp)
+    where = ("--input", two_folders, "--layout", "pairs")
+    told = defocusfix("evaluate", *where, "--sheet", two_folders / "sheet.png")
+    assert told.exit_code == 0
+    (rows,) = sheets
+    assert [row[0] for row in rows] == ["two input", "one input"]
+    worst, best = gains(rows)
+    assert worst < 0 < best
+
+
+def test_the_sheet_of_a_rendered_set_goes_from_the_worst_to_the_best(defocusfix, tmp_path, sheets):
+    sharp = texture(64, 64)
+    write_facts(tmp_path, {})
+    radius = np.full((2, 32, 32), 2, np.float16)
+    soft = np.rint(np.stack([blurred(sharp), sharp]) * 255).astype(np.uint8)
+    write_shard(tmp_path, 0, soft, np.stack([soft[1]] * 2), radius)
+    told = defocusfix("evaluate", "--rendered", tmp_path, "--sheet", tmp_path / "sheet.png")
+    assert told.exit_code == 0
+    worst, best = gains(sheets[0])
+    assert worst < 0 < best
+
+
+def test_figures_of_maps_are_saved_for_every_photo(defocusfix, tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / "images" / f"{name}.png", texture(60, 70))
+        write(tmp_path / "masks" / f"{name}.png", np.ones((60, 70)))
+    told = defocusfix(
+        *("evaluate", "--maps", tmp_path / "images", tmp_path / "masks"),
+        *("--json", "--save", tmp_path / "scores.csv"),
+    )
+    (mean,) = json.loads(told.stdout)["means"]
+    with (tmp_path / "scores.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert [row["photo"] for row in rows] == ["a", "b"]
+    for key in ("f_at_chosen", "best_f", "best_threshold_px", "error"):
+        assert float(rows[0][key]) == pytest.approx(mean[key])
+
+
 def test_maps_are_measured_against_masks(defocusfix, tmp_path):
     photo = texture(60, 70)
     write(tmp_path / "images" / "a.png", photo)
@@ -161,6 +219,8 @@ def test_a_pair_that_cannot_be_aligned_is_told(defocusfix, tmp_path):
         ("--brackets", "a", "--target", "b"),
         ("--input", "a", "--target", "b", "--layout", "dpdd"),
         ("--brackets", "a", "--lpips", "b.onnx"),
+        ("--maps", "a", "b", "--baselines"),
+        ("--maps", "a", "b", "--threshold", "0"),
     ],
 )
 def test_a_request_that_is_not_one_measurement_is_refused(defocusfix, words):

@@ -5,7 +5,14 @@ import pytest
 from PIL import Image
 
 from defocusfix.errors import InputError
-from defocusfix.evaluation.maps import MaskedPhoto, masked_photos, score_map, score_maps, summarise
+from defocusfix.evaluation.maps import (
+    MaskedPhoto,
+    blurredness,
+    masked_photos,
+    score_map,
+    score_maps,
+    summarise,
+)
 from defocusfix.evaluation.protocols import Restored, untouched
 from tests.evaluation.scenes import texture
 
@@ -29,9 +36,24 @@ def test_the_best_threshold_is_one_for_the_whole_set():
     assert summary.photos == 3
 
 
-def test_a_constant_map_is_stretched_to_nothing():
+def test_the_error_of_a_map_does_not_depend_on_how_strong_the_strongest_blur_is():
+    radius = np.where(IS_BLURRED, 3.0, 0.25).astype(np.float32)
+    stronger = radius.copy()
+    stronger[IS_BLURRED] *= np.linspace(1, 8, np.count_nonzero(IS_BLURRED), dtype=np.float32)
+    error = score_map(radius, PHOTO).error
+    assert error == pytest.approx(0.25 / 2 * np.mean(~IS_BLURRED))
+    assert score_map(stronger, PHOTO).error == error
+
+
+def test_a_constant_map_is_wrong_where_the_mask_says_otherwise():
     score = score_map(np.full((20, 30), 3, np.float32), PHOTO)
-    assert score.error == pytest.approx(IS_BLURRED.mean())
+    assert score.error == pytest.approx(np.mean(~IS_BLURRED))
+
+
+@pytest.mark.parametrize("threshold", [0.5, 1.0, 3.0])
+def test_a_radius_at_the_threshold_is_half_blurred(threshold):
+    radius = np.array([[0, 0.5, 1, 2, 9]], np.float32) * threshold
+    assert np.allclose(blurredness(radius, threshold), [[0, 0.25, 0.5, 1, 1]])
 
 
 def test_photos_find_the_mask_of_their_stem_and_white_is_out_of_focus(tmp_path):

@@ -8,6 +8,7 @@ from defocusfix.errors import InputError
 from defocusfix.evaluation.pairs import (
     mean_score,
     pair_case,
+    pair_gains,
     read_pair,
     score_pair,
     score_pairs,
@@ -90,6 +91,19 @@ def test_methods_are_scored_pair_by_pair_and_averaged_by_alignment():
     assert truth is not None
     assert (truth.pair, truth.psnr_db, truth.mae) == ("mean of 2", 60, 0)
     assert mean_score([], "raw") is None
+
+
+def test_the_gain_of_a_pair_is_that_against_its_best_aligned_target():
+    cases = [
+        pair_case("aligned", BLURRED, SHARP),
+        pair_case("raw only", BLURRED, np.full_like(SHARP, 0.5)),
+    ]
+    scores = score_pairs({"input": untouched, "truth": answer(SHARP)}, cases)
+    aligned, raw = pair_gains(scores["input"], scores["truth"])
+    before, after = scores["input"], scores["truth"]
+    assert (after[3].alignment, after[4].alignment) == ("flow", "raw")
+    assert aligned == after[3].psnr_db - before[3].psnr_db > 3
+    assert raw == after[4].psnr_db - before[4].psnr_db < 0
 
 
 def test_files_of_unequal_size_are_refused(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from defocusfix.evaluation.protocols import Restored, untouched
-from defocusfix.evaluation.rendered import is_textured, score_rendered, summarise
+from defocusfix.evaluation.rendered import is_textured, photo_gains, score_rendered, summarise
 from defocusfix.pairs.rendered import RenderedSet, write_facts, write_shard
 from tests.evaluation.scenes import answer, blurred, texture
 
@@ -43,6 +43,14 @@ def test_gains_stand_in_the_band_of_the_true_radius_whatever_its_sign(pairs):
     assert summary.gains_db["1.5-4"] > 10
     assert summary.gains_db["10-24"] > 10
     assert summary.gain_photos["10-24"] == 1
+
+
+def test_the_gain_of_a_photo_is_the_mean_over_its_bands_out_of_focus(pairs):
+    flat = np.full((SIZE, SIZE, 3), 128, np.uint8)
+    in_focus = (flat, flat, np.zeros((32, 32)))
+    scores = score_rendered(answer(true_photo(pairs)), [pairs[0], in_focus])
+    gains = scores[0].gains_db
+    assert photo_gains(scores) == [pytest.approx((gains["1.5-4"] + gains["10-24"]) / 2), 0]
 
 
 def test_the_untouched_photo_gains_nothing_keeps_all_and_has_no_map(pairs):

@@ -71,6 +71,16 @@ def test_maps_have_a_row_per_method():
     assert found.each[0]["photo"] == "a"
 
 
+def test_the_figures_of_single_photos_have_the_means_of_the_table():
+    masks = {"a": SHARP[..., 0] > 0.4, "b": SHARP[..., 0] > 0.6}
+    photos = [maps.MaskedPhoto(name, SHARP, mask) for name, mask in masks.items()]
+    scores = maps.score_maps(lambda image: Restored(image, 4 * image[..., 0]), photos)
+    found = report.maps_report({"model": scores})
+    (mean,) = found.means
+    for key in ("f_at_chosen", "best_f", "best_threshold_px", "error"):
+        assert sum(row[key] for row in found.each) / 2 == pytest.approx(mean[key])
+
+
 def test_a_table_aligns_numbers_and_shows_what_is_missing_as_a_dash():
     rows = [
         {"method": "input", "gain_db": 0.0, "cases": 60, "share": float("nan")},
