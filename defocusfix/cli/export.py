@@ -43,9 +43,14 @@ def export(
 ) -> None:
     """Turn trained weights into one file that restores photos.
 
-    The file takes images of any size and says what it is: architecture, licence, training data,
-    revision and a checksum of its weights. It is only written if it gives the same result as the
-    trained network, to 1e-4 of the range from black to white.
+    The file says what it is: architecture, licence, training data, revision and a checksum of its
+    weights. It is only written if it gives the same result as the trained network, to 1e-4 of the
+    range from black to white.
+
+    It holds the network alone. Sides of its images must be multiples of what it calls
+    size_multiple, 16 px for FocusNet. A network with levels takes one size of a photo at a time,
+    with what it made of half that size as a second input. `restore` sees to both, for photos of any
+    size.
 
     Several runs that went on from the same weights, averaged, often restore better than each of
     them. A run that is named twice counts twice.

@@ -57,12 +57,15 @@ class RunConsole:
         if self._talks:
             self._console.print(line, markup=False, soft_wrap=True)
 
-    def show(self, stage: str, step: int, done: float, seconds: float, status: str) -> None:
+    def show(
+        self, stage: str, step: int, done: float, seconds: float, status: str, *, most_left: float
+    ) -> None:
         """Where the run stands; on a terminal the bar moves, elsewhere a line is printed.
 
         done: share of the whole run, 0 to 1, after `seconds` of it.
+        most_left: seconds after which the run ends in any case; inf for no limit.
         """
-        line = f"{stage} {step:>6}  {status}  {self._time_left(done, seconds)}"
+        line = f"{stage} {step:>6}  {status}  {self._time_left(done, seconds, most_left)}"
         if self._bar is None:
             self.say(line)
         else:
@@ -73,7 +76,7 @@ class RunConsole:
         if self._writes_log:
             self._folder.add_log(line)
 
-    def _time_left(self, done: float, seconds: float) -> str:
+    def _time_left(self, done: float, seconds: float, most_left: float) -> str:
         """Judged by the speed since the first row of this command."""
         if self._first is None:
             self._first = (done, seconds)
@@ -81,7 +84,7 @@ class RunConsole:
         if done <= first_done:
             return ""
         left = (1 - done) * (seconds - first_seconds) / (done - first_done)
-        return f"{duration(left)} left"
+        return f"{duration(min(left, most_left))} left"
 
 
 def duration(seconds: float) -> str:

@@ -33,6 +33,11 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
+def process_number() -> int:
+    """Number of this process among all of them, 0 where it is alone."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def world_size() -> int:
     """How many processes torchrun started, 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))

@@ -10,6 +10,7 @@ metrics.jsonl        one object per row: {"kind": "train" | "validation", ...}; 
 metrics.csv          the train rows as a table
 validation.csv       the validation rows as a table
 samples/             validation pictures, step-000500-<name>.png
+tensorboard/         the rows as TensorBoard reads them, where that package is installed
 log.txt              what was said on the way
 
 Fine-tuning adds finetune.json (what the run belongs to), data-report.json and .html, held-out.csv,
@@ -40,7 +41,7 @@ from defocusfix.version import __version__
 
 OF_A_RUN = (
     *("config.toml", "environment.json", "last.ckpt", "weights.safetensors", "best.safetensors"),
-    *("metrics.jsonl", "metrics.csv", "validation.csv", "samples", "log.txt"),
+    *("metrics.jsonl", "metrics.csv", "validation.csv", "samples", "tensorboard", "log.txt"),
     # and of fine-tuning:
     *("finetune.json", "data-report.json", "data-report.html", "held-out.csv", "model.onnx"),
     *("MODEL_CARD.md", "cache", "folds"),
@@ -58,6 +59,7 @@ class RunFolder:
         self.weights = path / "weights.safetensors"
         self.best_weights = path / "best.safetensors"
         self.samples = path / "samples"
+        self.tensorboard = path / "tensorboard"
         self.metrics = path / "metrics.jsonl"
         self.log = path / "log.txt"
 

@@ -8,9 +8,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -31,6 +31,7 @@ from defocusfix.training.recipe import OptimiserConfig, Progress, Recipe, Stage,
 from defocusfix.training.revision import code_revision
 from defocusfix.training.run_folder import RunFolder
 from defocusfix.training.step import NotFiniteError, train_step
+from defocusfix.training.tensorboard_rows import TensorBoardRows
 from defocusfix.training.weights import write_weights
 
 GRACE = 0.1  # of a stage's time, by which steps may be late before time drives the schedules
@@ -47,6 +48,10 @@ class Outcome:
     total_steps: int
     signal_number: int = 0
     """The signal that came while it ran, 0 for none; too late a one did not cut it short."""
+    new_steps: int = field(default=0, compare=False)
+    """How many of the steps this command made."""
+    seconds: float = field(default=0.0, compare=False)
+    """What the run took up to now, earlier commands included."""
 
 
 class Trainer:
@@ -82,6 +87,7 @@ class Trainer:
         self._autocast = torch.autocast(
             device.type, torch.bfloat16, enabled=config.precision == "bf16"
         )
+        self._tensorboard = TensorBoardRows(folder.tensorboard)
         self._spec = replace(recipe.spec, revision=recipe.spec.revision or code_revision())
         self._clock = clock
         self._began = clock()
@@ -109,8 +115,13 @@ class Trainer:
         Raises TrainingError where a loss is not finite: the folder then holds the last good state.
         """
         self._began = self._clock()
+        earlier_steps = self._total_steps
         stopped: StopReason | None = None
-        with _signals_noted(self._note_signal), console:
+        with ExitStack() as ending:
+            ending.enter_context(_signals_noted(self._note_signal))
+            ending.enter_context(console)
+            if self.processes.leads:
+                ending.enter_context(self._tensorboard.opened(earlier_steps))
             console.say(self._described())
             if not self.folder.checkpoint.exists():
                 self._save()  # what a run that fails at once goes back to
@@ -129,7 +140,13 @@ class Trainer:
                 f"ended ({reason}) after {self._total_steps} steps, {self._samples} samples, "
                 f"{duration(self._elapsed())}"
             )
-        return Outcome(reason, self._total_steps, self._signal)
+        return Outcome(
+            reason,
+            self._total_steps,
+            self._signal,
+            new_steps=self._total_steps - earlier_steps,
+            seconds=self._elapsed(),
+        )
 
     def _play(self, stage: Stage, console: RunConsole) -> StopReason | None:
         """Play a stage from the present step on; returns what cut it short, None at its end."""
@@ -265,7 +282,7 @@ class Trainer:
         if is_best:
             self._write_weights(self.folder.best_weights)
         # The row comes after the weights: a run killed in between looks again when it is resumed.
-        self.folder.add_row(row | found.metrics | {"score": found.score} | each)
+        self._add_row(row | found.metrics | {"score": found.score} | each)
         self.folder.add_pictures(self._total_steps, found.pictures)
         self._scores[self._total_steps] = found.score
         told = found.told or listed(found.metrics)
@@ -283,7 +300,7 @@ class Trainer:
         rate = stage.learning_rate(progress)
         speed = meter.samples_per_second(elapsed)
         if self.processes.leads:
-            self.folder.add_row(
+            self._add_row(
                 {
                     "kind": "train",
                     "stage": stage.name,
@@ -299,8 +316,14 @@ class Trainer:
                 | {f"{name}.weighted": value for name, value in meter.weighted().items()}
             )
         status = f"loss {meter.loss:.4f}  {listed(meter.terms())}  rate {rate:.2e}  {speed:.0f}/s"
-        console.show(stage.name, self._step, self._run_fraction(progress), elapsed, status)
+        limit = self.config.max_hours * 3600 or math.inf
+        done = self._run_fraction(progress)
+        console.show(stage.name, self._step, done, elapsed, status, most_left=limit - elapsed)
         meter.clear(elapsed)
+
+    def _add_row(self, row: Mapping[str, object]) -> None:
+        self.folder.add_row(row)
+        self._tensorboard.add(row)
 
     def _save(self) -> None:
         if not self.processes.leads:

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from defocusfix.training import recipes
+from defocusfix.training.checkpoint import read_checkpoint, write_checkpoint
+from defocusfix.training.trainer import Outcome
 from defocusfix.training.weights import read_weights
 from tests.training.misaligned import write_pairs
 
@@ -25,7 +28,7 @@ def test_a_run_leaves_its_folder_and_says_how_it_went(defocusfix, tmp_path):
     assert told.stdout == ""
     assert "pixels      2  loss" in told.stderr
     assert "ended (finished) after 4 steps, 16 samples" in told.stderr
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+    assert {path.name for path in (tmp_path / "run").iterdir()} - {"tensorboard"} == {
         "config.toml", "environment.json", "last.ckpt", "weights.safetensors", "best.safetensors",
         "metrics.jsonl", "metrics.csv", "validation.csv", "samples", "log.txt",
     }  # fmt: skip
@@ -42,6 +45,61 @@ def test_a_stopped_run_goes_on_with_its_own_settings(defocusfix, tmp_path):
     assert told.exit_code == 0, told.stderr
     one, other = (read_weights(run / "weights.safetensors")[0] for run in (whole, parts))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_when_the_time_is_up_it_says_how_to_go_on(defocusfix, tmp_path):
+    run = tmp_path / "run"
+    defocusfix("train", "-r", "toy", "-o", run, "--set", "recipe.steps=9")
+    kept = read_checkpoint(run / "last.ckpt")
+    early = replace(kept, stage=0, step=4, total_steps=4, elapsed_seconds=7200.0)
+    write_checkpoint(run / "last.ckpt", early)
+    told = defocusfix("train", "-o", run, "--resume", "--max-hours", "1")
+    assert told.exit_code == 0
+    assert "ended (time) after 4 steps" in told.stderr
+    assert "warning: nothing was trained: the run has taken 2 h" in told.stderr
+    assert "its limit is 1 h in all" in told.stderr
+    again = f"go on with: defocusfix train -o {run} --resume --max-hours "
+    hours = told.stderr.partition(again)[2].split()[0]
+    assert 3 <= float(hours) <= 3.2
+    more = defocusfix("train", "-o", run, "--resume", "--max-hours", hours)
+    assert "ended (finished) after 9 steps" in more.stderr
+    assert "warning" not in more.stderr
+    assert "go on" not in more.stderr
+
+
+def test_a_run_that_trained_until_its_time_was_up_gets_no_warning(defocusfix, monkeypatch):
+    outcome = Outcome("time", 8, new_steps=8, seconds=10.9)
+    monkeypatch.setattr("defocusfix.training.command.train_run", lambda *_, **__: outcome)
+    told = defocusfix("train", "-r", "toy", "-o", "r", "--max-hours", "0.003")
+    assert told.exit_code == 0
+    assert "saved; go on with: defocusfix train -o r --resume --max-hours 0.0061" in told.stderr
+    assert "warning" not in told.stderr
+
+
+def test_of_several_processes_one_says_how_to_go_on(defocusfix, monkeypatch):
+    outcome = Outcome("time", 8, new_steps=8, seconds=10.9)
+    monkeypatch.setattr("defocusfix.training.command.train_run", lambda *_, **__: outcome)
+    monkeypatch.setenv("RANK", "1")
+    told = defocusfix("train", "-r", "toy", "-o", "r", "--max-hours", "0.003")
+    assert (told.exit_code, told.stderr) == (0, "")
+
+
+def test_a_run_of_any_recipe_goes_on_by_the_same_command(defocusfix, tmp_path):
+    run = tmp_path / "run"
+    defocusfix("train", "-r", "toy", "-o", run, "--set", "recipe.steps=3", "--max-hours", "1e-9")
+    told = defocusfix("train", "-o", run, "--resume", "--max-hours", "0")
+    assert told.exit_code == 0, told.stderr
+    assert "ended (finished) after 3 steps" in told.stderr
+
+
+def test_a_run_does_not_go_on_by_another_recipe(defocusfix, tmp_path):
+    run = tmp_path / "run"
+    defocusfix("train", "-r", "toy", "-o", run, "--set", "recipe.steps=2")
+    before = (run / "config.toml").read_bytes()
+    told = defocusfix("train", "-r", "supervised", "-o", run, "--resume")
+    assert told.exit_code == 2
+    assert f"the run in {run} is of the recipe 'toy', not 'supervised'" in told.stderr
+    assert (run / "config.toml").read_bytes() == before
 
 
 def test_a_run_in_the_folder_is_not_overwritten(defocusfix, tmp_path):

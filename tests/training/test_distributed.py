@@ -75,6 +75,20 @@ def test_two_processes_train_against_a_critic_as_one_does(tmp_path):
     assert {"wasserstein", "defocus", "penalty", "pixel", "adversarial"} <= last.keys()
 
 
+@pytest.mark.slow
+def test_two_processes_that_are_told_the_radius_train_as_one_is(tmp_path):
+    rendered = RenderSettings((), size=64, count=4, seed=0, shard_size=4)
+    list(render_set(rendered, tmp_path / "set", processes=1))
+    settings = {
+        "crops": f'["{tmp_path / "set"}"]', "levels": 2, "windows_px": "[32]", "batch_size": 2,
+        "steps": 4, "known_radius_share": 0.5, "learning_rate": 1e-4,
+    }  # fmt: skip
+    words = [w for key, value in settings.items() for w in ("--set", f"recipe.{key}={value}")]
+    train(tmp_path / "one", 1, *words)
+    train(tmp_path / "two", 2, *words)
+    assert_trained_alike(tmp_path / "one", tmp_path / "two", rtol=1e-4, atol=2e-5)
+
+
 def test_alone_nothing_is_averaged():
     weight = torch.ones(2, requires_grad=True)
     weight.grad = torch.tensor([1.0, 2.0])

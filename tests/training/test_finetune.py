@@ -90,7 +90,7 @@ def test_row_zero_is_the_base_model_and_the_input_stands_beside_it(tuned):
 
 def test_the_run_holds_what_restoring_and_reading_up_need(tuned):
     run, _ = tuned
-    assert {path.name for path in run.iterdir()} == {
+    assert {path.name for path in run.iterdir()} - {"tensorboard"} == {
         "config.toml", "environment.json", "finetune.json", "data-report.json", "data-report.html",
         "last.ckpt", "weights.safetensors", "best.safetensors", "model.onnx", "MODEL_CARD.md",
         "metrics.jsonl", "metrics.csv", "validation.csv", "held-out.csv", "samples", "log.txt",

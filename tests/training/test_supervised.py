@@ -75,6 +75,27 @@ def test_batches_depend_on_the_step_only(recipe):
     assert not torch.equal(first["blurred"], other["blurred"])
 
 
+def test_the_known_radius_is_missed_alike_however_many_processes_share_the_batch(recipe):
+    stage = recipe.stages[0]
+
+    def restored(rank: int, world: int) -> torch.Tensor:
+        torch.manual_seed(10 * world + rank)  # as the trainer seeds every process differently
+        found = stage.forward(stage.batch(3, rank, world), Progress(stage.name, 0, stage.steps))
+        return found["restored_0"]
+
+    joint = restored(0, 1)
+    torch.testing.assert_close(joint, torch.cat([restored(0, 2), restored(1, 2)]))
+
+
+def test_each_sample_misses_the_known_radius_in_its_own_way(recipe):
+    stage = recipe.stages[0]
+    draws = torch.cat([stage.batch(step, 0, 1)["jitter"] for step in range(8)])
+    assert draws.shape == (16, 3, 2, 4, 4)
+    assert len({float(draw.sum()) for draw in draws.flatten(0, 2)}) == 96
+    assert draws.mean() == pytest.approx(0, abs=0.1)
+    assert draws.std() == pytest.approx(1, abs=0.1)
+
+
 def test_a_step_lowers_the_named_terms_and_moves_map_and_trunk(recipe):
     stage, network = recipe.stages[0], recipe.modules["network"]
     before = [p.detach().clone() for p in (network.map.tail.weight, network.tail.weight)]

@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import os
+import re
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch
 from defocusfix.errors import ModelError, OutputError, TrainingError
 from defocusfix.training.checkpoint import read_checkpoint, write_checkpoint
 from defocusfix.training.config import TrainerConfig
-from defocusfix.training.console import RunConsole
+from defocusfix.training.console import RunConsole, duration
 from defocusfix.training.recipe import Recipe, Validation
 from defocusfix.training.run_folder import RunFolder
 from defocusfix.training.trainer import Outcome, Trainer
@@ -154,6 +155,37 @@ def test_a_schedule_by_either_ends_with_what_is_over_sooner(tmp_path):
     slow = rates(1000, "slow")
     assert len(slow) < 200
     assert slow[-1] < 0.02 * max(slow)
+
+
+@pytest.mark.parametrize("schedule_by", ["steps", "either"])
+def test_the_time_left_is_no_more_than_the_limit_leaves(tmp_path, schedule_by):
+    clock = itertools.count(step=1.0).__next__
+    settings = {"schedule_by": schedule_by, "max_hours": 60 / 3600}
+    start(tmp_path / "run", toy.Config(steps=10_000), clock=clock, **settings)
+    left = re.findall(r"(\S+) left", (tmp_path / "run" / "log.txt").read_text())
+    gone = [row["seconds"] for row in rows(tmp_path / "run")[1:]]  # the first tells no speed
+    assert len(left) > 5
+    assert left == [duration(60 - seconds) for seconds in gone]
+
+
+def test_the_time_left_is_that_of_the_steps_where_they_are_over_sooner(tmp_path):
+    def left(max_hours: float, name: str) -> list[str]:
+        clock = itertools.count(step=1.0).__next__
+        start(tmp_path / name, toy.Config(steps=5), clock=clock, max_hours=max_hours)
+        return re.findall(r"(\S+) left", (tmp_path / name / "log.txt").read_text())
+
+    assert len(left(0, "free")) == 4
+    assert left(10, "limited") == left(0, "free again")
+
+
+def test_a_run_tells_what_it_made_and_took_itself_and_in_all(tmp_path):
+    clock = itertools.count(step=1.0)
+    config, limit = toy.Config(steps=1000), {"max_hours": 30 / 3600}
+    _, first = start(tmp_path / "run", config, clock=clock.__next__, **limit)
+    assert first.new_steps == first.total_steps > 0
+    _, again = start(tmp_path / "run", config, clock=clock.__next__, resume=True, **limit)
+    assert (again.reason, again.new_steps) == ("time", 0)
+    assert again.seconds >= first.seconds >= 30
 
 
 def test_stages_share_the_time_by_their_steps(tmp_path):

@@ -26,6 +26,7 @@ from defocusfix.networks.described import described
 from defocusfix.networks.focusnet import FocusNet
 from defocusfix.networks.pyramid import image_pyramid, nothing_known
 from defocusfix.pairs.rendered import RenderedSet
+from defocusfix.training.data import sample_numbers
 from defocusfix.training.losses import charbonnier, log_error, radius_error, spectral_l1
 from defocusfix.training.recipe import OptimiserConfig, Progress, Recipe, Stage, Tensors, Turn
 from defocusfix.training.rendered_data import RenderedChoice, rendered_source
@@ -113,7 +114,11 @@ def build(config: Config) -> Recipe:
             tensors = source.batch(step, size, rank, world)
             rng = np.random.default_rng((config.seed, step, 1))
             windows = _windows(rng, tensors["blurred"], config.windows_px[: levels - 1])
-            return tensors | {"windows": torch.from_numpy(windows)}
+            jitter = _jitter(config.seed, sample_numbers(step, size, rank, world), levels)
+            return tensors | {
+                "windows": torch.from_numpy(windows),
+                "jitter": torch.from_numpy(jitter),
+            }
 
         return batch
 
@@ -206,6 +211,15 @@ def _windows(rng: np.random.Generator, blurred: Tensor, sides: Sequence[int]) ->
     return np.stack(corners)
 
 
+def _jitter(seed: int, numbers: Sequence[int], levels: int) -> np.ndarray:
+    """(B, levels, 2, 4, 4) float32, by how much the true radius is missed: see `_jittered`.
+
+    numbers: of the B samples. Each has its own draw, however many processes share the batch.
+    """
+    rngs = [np.random.default_rng((seed, number, 4)) for number in numbers]
+    return np.stack([rng.standard_normal((levels, 2, 4, 4), np.float32) for rng in rngs])
+
+
 def _forward(
     network: FocusNet, config: Config, *, restores: bool
 ) -> Callable[[Tensors, Progress], Tensors]:
@@ -229,7 +243,8 @@ def _forward(
             outputs[f"radius_truth_{level}"] = truth
             restored = image  # where only the map learns, which never looks at it
             if restores:
-                known = _jittered(truth) if is_told else radius.detach()
+                jitter = batch["jitter"][:, level]
+                known = _jittered(truth, jitter) if is_told else radius.detach()
                 restored = network.restore(image, below[:, :3], known)
                 target = _cut(targets[level], top, left, side)
                 outputs[f"restored_{level}"], outputs[f"target_{level}"] = restored, target
@@ -267,13 +282,13 @@ def _levels(outputs: Tensors) -> int:
     return sum(name.startswith("radius_truth_") for name in outputs)
 
 
-def _jittered(radius: Tensor) -> Tensor:
-    """The truth as a good map would miss it: smoothly, by some 15 % and 0.1 px."""
-    shape = (len(radius), 1, 4, 4)
-    relative, absolute = torch.randn(2, *shape, device=radius.device)
-    size = radius.shape[-2:]
-    relative = F.interpolate(relative, size=size, mode="bilinear")
-    absolute = F.interpolate(absolute, size=size, mode="bilinear")
+def _jittered(radius: Tensor, jitter: Tensor) -> Tensor:
+    """The truth as a good map would miss it: smoothly, by some 15 % and 0.1 px.
+
+    radius: (B, 1, H, W) in px. jitter: (B, 2, 4, 4), normally distributed.
+    """
+    smooth = F.interpolate(jitter, size=radius.shape[-2:], mode="bilinear")
+    relative, absolute = smooth.split(1, dim=1)  # each (B, 1, H, W)
     return (radius * (1 + 0.15 * relative) + 0.1 * absolute).clamp_min(0)
 
 
