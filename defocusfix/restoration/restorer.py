@@ -16,7 +16,7 @@ import numpy.typing as npt
 from defocusfix.bundled import bundled_models_folder
 from defocusfix.catalogue.places import find_places
 from defocusfix.catalogue.store import Store, find_weights, is_path
-from defocusfix.engines.engine import Engine, Precision
+from defocusfix.engines.engine import Engine
 from defocusfix.engines.mirrored import MirroredEngine
 from defocusfix.engines.model_file import in_folder
 from defocusfix.engines.select import open_engine
@@ -41,8 +41,7 @@ DEFAULT_MODEL = "focusnet-s"
 MODEL_FILE = "model.onnx"
 WHOLE = 2**30  # a tile larger than any photo
 USUAL_PIXELS = 976**2  # larger ones save halo, but a photo of 24 MP should need under 700 MB
-FEW_BITS: tuple[Precision, ...] = ("bf16", "int8")
-PIXELS_IN_FEW_BITS = 1100**2  # which need less memory each
+PIXELS_IN_FEW_BITS = {"bf16": 1072**2, "int8": 1100**2}  # which need less memory each
 LONGEST = 2  # a side of a usual window, in those of a square one
 TILE_PER_HALO = 6  # a window this many times its halo computes 9/4 of what it keeps
 TILE_PER_OVERLAP = 8
@@ -404,7 +403,7 @@ def _cut(engine: Engine, settings: RestoreSettings) -> Cut:
     elif spec.tile:
         window = spec.tile
     else:
-        usual = PIXELS_IN_FEW_BITS if engine.precision in FEW_BITS else USUAL_PIXELS
+        usual = PIXELS_IN_FEW_BITS.get(engine.precision, USUAL_PIXELS)
         pixels = max(usual, (TILE_PER_HALO * spec.halo) ** 2)
         window = LONGEST * math.isqrt(pixels)
     halo, overlap = spec.halo, spec.overlap if settings.overlap is None else settings.overlap
