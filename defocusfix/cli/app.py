@@ -87,8 +87,7 @@ def run(arguments: Sequence[str]) -> int:
         output.say("stopped; what is finished is kept")
         return INTERRUPTED
     except BrokenPipeError:
-        # Python flushes stdout once more on its way out; let that go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        output.drop_data()
         return READER_GONE
     except Exception as failure:  # noqa: BLE001  every error ends here, as text and exit code
         told = _as_told(failure)

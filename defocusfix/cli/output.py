@@ -93,6 +93,11 @@ def standard_input() -> bytes:
     return sys.stdin.buffer.read()
 
 
+def drop_data() -> None:
+    """Let what Python still wants to write to stdout, on its way out at the latest, go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def data_json(value: Mapping[str, object]) -> None:
     """Write one JSON object to stdout, on one line; a number that is not finite becomes null.
 
@@ -145,8 +150,7 @@ def _standard_output() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        # Python tries again on its way out; let that go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_data()
         reason = (error.strerror or str(error)).lower()
         raise OutputError("standard output cannot be written", why=reason) from error
 
